@@ -1,0 +1,145 @@
+/** Thrown by readers over bytes that are no message of ours. Carries no bytes: what came in may be somebody's secret. */
+export class MalformedBytes extends Error {
+  override readonly name = 'MalformedBytes';
+}
+
+const VARINT_BYTES_MAX = 8;
+
+/** Appends to a buffer that grows by doubling. One writer serves many encodings: `take` copies out and starts over. */
+export class ByteWriter {
+  #bytes = new Uint8Array(1024);
+  #length = 0;
+
+  #reserve(more: number): void {
+    const needed = this.#length + more;
+    if (needed <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
+  }
+
+  uint8(value: number): void {
+    this.#reserve(1);
+    this.#bytes[this.#length++] = value;
+  }
+
+  /** A whole number from 0 to 2^53 - 1, seven bits a byte, lowest first. */
+  varint(value: number): void {
+    this.#reserve(VARINT_BYTES_MAX);
+    while (value >= 0x80) {
+      this.#bytes[this.#length++] = (value % 0x80) | 0x80;
+      value = Math.floor(value / 0x80);
+    }
+    this.#bytes[this.#length++] = value;
+  }
+
+  /** Up to 255 characters of printable ASCII. */
+  shortText(text: string): void {
+    this.#reserve(text.length + 1);
+    this.#bytes[this.#length++] = text.length;
+    for (let at = 0; at < text.length; at++) this.#bytes[this.#length++] = text.charCodeAt(at);
+  }
+
+  blob(bytes: Uint8Array): void {
+    this.varint(bytes.length);
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  take(): Uint8Array {
+    const taken = this.#bytes.slice(0, this.#length);
+    this.#length = 0;
+    if (this.#bytes.length > WRITER_BYTES_KEPT) this.#bytes = new Uint8Array(1024);
+    return taken;
+  }
+}
+
+/** One huge value must not stay allocated in a writer that lives as long as the process. */
+const WRITER_BYTES_KEPT = 64 * 1024;
+
+/** Reads what `ByteWriter` wrote; throws `MalformedBytes` on anything else, never reads past the end. */
+export class ByteReader {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get isAtEnd(): boolean {
+    return this.#at === this.#bytes.length;
+  }
+
+  uint8(): number {
+    const value = this.#bytes[this.#at++];
+    if (value === undefined) throw new MalformedBytes('ends too early');
+    return value;
+  }
+
+  varint(): number {
+    let value = this.uint8();
+    if (value < 0x80) return value;
+    value &= 0x7f;
+    let factor = 0x80;
+    for (let count = 1; count < VARINT_BYTES_MAX; count++) {
+      const byte = this.uint8();
+      value += (byte & 0x7f) * factor;
+      if (byte < 0x80) {
+        if (byte === 0 || value > Number.MAX_SAFE_INTEGER) break;
+        return value;
+      }
+      factor *= 0x80;
+    }
+    throw new MalformedBytes('a number is out of range or not in its shortest form');
+  }
+
+  /** A varint that counts things of at least one byte each: never more than there are bytes left. */
+  count(): number {
+    const count = this.varint();
+    if (count > this.#bytes.length - this.#at) throw new MalformedBytes('counts more than it holds');
+    return count;
+  }
+
+  shortText(): string {
+    const length = this.uint8();
+    const end = this.#at + length;
+    if (end > this.#bytes.length) throw new MalformedBytes('ends too early');
+    const text = internText(this.#bytes, this.#at, length);
+    this.#at = end;
+    return text;
+  }
+
+  /** A view on the bytes, not a copy. */
+  blob(): Uint8Array {
+    const length = this.count();
+    this.#at += length;
+    return this.#bytes.subarray(this.#at - length, this.#at);
+  }
+}
+
+/**
+ * Store ids and content types are few and come in every record: the same bytes give the same string object, without
+ * building it anew. Entries that collide replace one another.
+ */
+const INTERNED = new Array<{ readonly bytes: Uint8Array; readonly text: string } | undefined>(512);
+
+function internText(bytes: Uint8Array, from: number, length: number): string {
+  let hash = length;
+  for (let at = 0; at < length; at++) hash = (Math.imul(hash, 31) + (bytes[from + at] as number)) | 0;
+  const slot = hash & 511;
+  const known = INTERNED[slot];
+  if (known && known.bytes.length === length) {
+    let at = 0;
+    while (at < length && known.bytes[at] === bytes[from + at]) at++;
+    if (at === length) return known.text;
+  }
+  let text = '';
+  for (let at = 0; at < length; at++) {
+    const code = bytes[from + at] as number;
+    if (code < 0x20 || code > 0x7e) throw new MalformedBytes('a text holds what is not printable ASCII');
+    text += String.fromCharCode(code);
+  }
+  INTERNED[slot] = { bytes: bytes.slice(from, from + length), text };
+  return text;
+}

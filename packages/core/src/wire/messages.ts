@@ -1,0 +1,110 @@
+import type { RecordKey, Sequence, StoreId, StoreName } from '../ids.ts';
+import { bytes, ensure, flag, list, nullable, only, oneOf, type Shape, text, tuple, type ValueOf, whole } from './shape.ts';
+
+/**
+ * All that nodes say to each other, as arrays of fixed order. The first field says which message it is. Records travel as
+ * the bytes of `record-codec.ts`.
+ */
+
+const sequence = whole as Shape<number> as Shape<Sequence>;
+const storeId = text<StoreId>(220);
+const storeName = text<StoreName>(64);
+/** A namespace id, NUL, and a key of up to 1,024 bytes. */
+const recordKey = text<RecordKey>(1200);
+/** More stores than a cluster will ever have had. */
+const vector = list(tuple(storeId, sequence), 4096);
+/** More rows than any page asks for. */
+const rows = list(tuple(recordKey, bytes), 100_000);
+const requestId = text(128);
+
+/** A version vector on the wire. */
+export type VectorEntries = ValueOf<typeof vector>;
+export type RowEntries = ValueOf<typeof rows>;
+
+export const GREETING = 0;
+export const FOLLOW = 1;
+export const CHANGES = 2;
+export const APPLIED = 3;
+export const PING = 4;
+export const PONG = 5;
+export const REQUEST = 6;
+export const ANSWER = 7;
+
+/** First on each connection: who holds what. A receiver that finds itself named ahead of its own sequence takes a new id. */
+const greeting = tuple(only(GREETING), storeName, storeId, sequence, flag, vector);
+/** Receiver to origin: origin, follower, cursor, applied, whether all records are wanted, not only the origin's own dots. */
+const follow = tuple(only(FOLLOW), storeId, storeId, sequence, sequence, flag);
+/** Origin to receiver: origin, follower, from, upTo, whether it completes a view of the index as of upTo, rows. */
+const changes = tuple(only(CHANGES), storeId, storeId, sequence, sequence, flag, rows);
+/** Receiver to origin, once durable: origin, follower, cursor, applied. */
+const applied = tuple(only(APPLIED), storeId, storeId, sequence, sequence);
+/** Count, store id, sequence, whether it is filled, the positions' claims. */
+const ping = tuple(only(PING), whole, storeId, sequence, flag, vector);
+const pong = tuple(only(PONG), whole);
+
+export const READ = 0;
+export const MERGE = 1;
+export const WRITE = 2;
+export const SCAN = 3;
+export const STATUS = 4;
+export const FETCH = 5;
+
+/** Record key, what the session must have covered. -> record, store, whether it may count in a quorum, staleness. */
+const read = tuple(only(READ), recordKey, nullable(vector));
+/** Rows to merge durably. -> store, how many changed something, how many of them are conflicts now. */
+const merge = tuple(only(MERGE), rows);
+/** Record key, body (null deletes), content type, time to live in ms (null: for ever), context, session, level, conditions (1: only where nothing lives). */
+const write = tuple(only(WRITE), recordKey, nullable(bytes), text(255), nullable(whole), nullable(vector), vector, text(16), whole);
+/** From, to, rows, bytes, what the session must have covered, whether fingerprints stand for records. */
+const scan = tuple(only(SCAN), recordKey, recordKey, whole, whole, nullable(vector), flag);
+const status = tuple(only(STATUS));
+/** Records by their keys. */
+const fetch = tuple(only(FETCH), list(recordKey, 10_000));
+
+const call = oneOf([read, merge, write, scan, status, fetch]);
+export type Call = ValueOf<typeof call>;
+
+export const readResult = tuple(nullable(bytes), storeId, flag, nullable(whole));
+export const mergeResult = tuple(storeId, whole, whole);
+/** Store, sequence of the write (0 where none was made), vector of the record, time, expiry, whether a live value was there before, replicas asked, replicas answered. */
+export const writeResult = tuple(storeId, sequence, vector, whole, nullable(whole), flag, whole, whole);
+/** Store, rows, whether the range ended with them, whether the store may count in a quorum, staleness. */
+export const scanResult = tuple(storeId, rows, flag, flag, nullable(whole));
+/** Records, bytes used, sequence. */
+export const statusResult = tuple(whole, whole, sequence);
+export const fetchResult = rows;
+
+/** Id for the answer, request id for the logs, time left in ms, call. */
+const request = tuple(only(REQUEST), whole, requestId, whole, call);
+/** Error code of the table, detail, figures as JSON. */
+const failure = tuple(text(64), text(1000), text(4000));
+export type Failure = ValueOf<typeof failure>;
+/** Results differ by call; who asked checks them. */
+const anything: Shape<unknown> = { name: 'result', check: (_value): _value is unknown => true };
+const answer = tuple(only(ANSWER), whole, nullable(failure), anything);
+
+const message = oneOf([greeting, follow, changes, applied, ping, pong, request, answer]);
+export type Message = ValueOf<typeof message>;
+export type Greeting = ValueOf<typeof greeting>;
+export type Follow = ValueOf<typeof follow>;
+export type Changes = ValueOf<typeof changes>;
+export type Applied = ValueOf<typeof applied>;
+export type Ping = ValueOf<typeof ping>;
+export type Request = ValueOf<typeof request>;
+export type Answer = ValueOf<typeof answer>;
+export type ReadCall = ValueOf<typeof read>;
+export type WriteCall = ValueOf<typeof write>;
+export type ScanCall = ValueOf<typeof scan>;
+export type WriteResult = ValueOf<typeof writeResult>;
+
+/** @throws MalformedBytes where `value` is no message of this protocol. */
+export function checkMessage(value: unknown): Message {
+  return ensure(message, value);
+}
+
+/** The shapes of all messages and results in one text: what a peer must agree with. */
+export function wireShapes(): string {
+  return [message, readResult, mergeResult, writeResult, scanResult, statusResult, fetchResult]
+    .map((shape) => shape.name)
+    .join('\n');
+}

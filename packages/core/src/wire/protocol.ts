@@ -1,0 +1,7 @@
+/**
+ * Nodes of different protocol versions do not talk. `messages.test.ts` hashes the shapes of all messages and fails when
+ * they change under the same version.
+ *
+ * History: 1, the first.
+ */
+export const PROTOCOL_VERSION = 1;

@@ -1,0 +1,114 @@
+import type { NodeName } from '@meridian/core/ids';
+import { isErrorCode, MeridianError, type Figures } from '@meridian/core/wire/errors';
+import { ANSWER, type Answer, type Call, type Failure, REQUEST, type Request } from '@meridian/core/wire/messages';
+import { ensure, type Shape } from '@meridian/core/wire/shape';
+import type { CancelTimer, Clock } from '../ports/clock.ts';
+import type { Transport } from '../ports/transport.ts';
+import { CALLS_PENDING_MAX } from './limits.ts';
+
+/** Why a call has no result. `wasSent` is false only when the peer can never have seen it. */
+export class CallFailed extends Error {
+  override readonly name = 'CallFailed';
+  readonly wasSent: boolean;
+
+  constructor(reason: string, wasSent: boolean) {
+    super(reason);
+    this.wasSent = wasSent;
+  }
+}
+
+interface Pending {
+  readonly to: NodeName;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
+  readonly cancelTimer: CancelTimer;
+}
+
+export type CallHandler = (from: NodeName, requestId: string, timeoutMs: number, call: Call) => Promise<unknown>;
+
+/** Calls to other nodes and their answers. Every call settles: with a result, a failure the peer names, or `CallFailed`. */
+export class Calls {
+  readonly #transport: Transport;
+  readonly #clock: Clock;
+  readonly #handler: CallHandler;
+  readonly #pending = new Map<number, Pending>();
+  #lastId: number;
+
+  /** `firstId` is random, so that answers to a former life of this process find nobody. */
+  constructor(transport: Transport, clock: Clock, firstId: number, handler: CallHandler) {
+    this.#transport = transport;
+    this.#clock = clock;
+    this.#lastId = firstId;
+    this.#handler = handler;
+  }
+
+  get pendingCount(): number {
+    return this.#pending.size;
+  }
+
+  /** @throws CallFailed where no answer came; MeridianError where the peer answered with one. */
+  async call<Result>(to: NodeName, requestId: string, timeoutMs: number, call: Call, result: Shape<Result>): Promise<Result> {
+    if (this.#pending.size >= CALLS_PENDING_MAX) throw new CallFailed('too many calls are waiting', false);
+    const id = ++this.#lastId;
+    const answered = new Promise<unknown>((resolve, reject) => {
+      const cancelTimer = this.#clock.timer(timeoutMs, () => this.#fail(id, `no answer within ${timeoutMs} ms`));
+      this.#pending.set(id, { to, resolve, reject, cancelTimer });
+    });
+    if (!this.#transport.send(to, [REQUEST, id, requestId, Math.max(0, Math.floor(timeoutMs)), call])) {
+      this.#settle(id)?.reject(new CallFailed(`${to} is not connected`, false));
+    }
+    return ensure(result, await answered);
+  }
+
+  #settle(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    if (!pending) return undefined;
+    this.#pending.delete(id);
+    pending.cancelTimer();
+    return pending;
+  }
+
+  #fail(id: number, reason: string): void {
+    this.#settle(id)?.reject(new CallFailed(reason, true));
+  }
+
+  onDown(node: NodeName): void {
+    for (const [id, pending] of this.#pending) if (pending.to === node) this.#fail(id, `${node} went away`);
+  }
+
+  stop(): void {
+    for (const id of [...this.#pending.keys()]) this.#fail(id, 'this node is stopping');
+  }
+
+  onAnswer(from: NodeName, [, id, failure, result]: Answer): void {
+    if (this.#pending.get(id)?.to !== from) return;
+    const pending = this.#settle(id);
+    if (failure) pending?.reject(errorOf(failure));
+    else pending?.resolve(result);
+  }
+
+  onRequest(from: NodeName, [, id, requestId, timeoutMs, call]: Request): void {
+    this.#handler(from, requestId, timeoutMs, call).then(
+      (result) => this.#transport.send(from, [ANSWER, id, null, result]),
+      (error: unknown) => this.#transport.send(from, [ANSWER, id, failureOf(error), null]),
+    );
+  }
+}
+
+function failureOf(error: unknown): Failure {
+  if (!(error instanceof MeridianError)) return ['INTERNAL', 'the peer failed', '{}'];
+  return [error.code, error.message.slice(0, 1000), JSON.stringify(error.figures).slice(0, 4000)];
+}
+
+function errorOf([code, detail, figures]: Failure): MeridianError {
+  if (!isErrorCode(code)) return new MeridianError('INTERNAL', 'a peer answered with an error that this version does not know');
+  return new MeridianError(code, detail, figuresOf(figures));
+}
+
+function figuresOf(text: string): Figures {
+  try {
+    return JSON.parse(text) as Figures;
+  } catch {
+    return {};
+  }
+}

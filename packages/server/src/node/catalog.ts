@@ -1,0 +1,173 @@
+import { type NamespaceId, plainKeyOf, recordKey, type RecordKey, namespaceIdOf, type StoreName, endOfNamespace } from '@meridian/core/ids';
+import type { VersionedRecord } from '@meridian/core/causality/record';
+import { decodeRecord } from '@meridian/core/wire/record-codec';
+import { DEFAULT_NAMESPACE, LEDGER_KEEP_SECONDS_DEFAULT, type Namespace } from '@meridian/core/placement/namespace';
+import { partitionOf } from '@meridian/core/placement/partition';
+import type { PlacementTable } from '@meridian/core/placement/placement-table';
+import type { Replica } from '@meridian/core/placement/preference-list';
+import type { Hashes } from '../ports/hash.ts';
+import type { Store, StoredRow } from '../ports/store.ts';
+
+/** Where the definitions of namespaces are kept: a namespace of its own that every store holds. No user's name starts so. */
+export const CATALOG_NAMESPACE = '_catalog.1' as NamespaceId;
+const CATALOG_PREFIX = `${CATALOG_NAMESPACE}\0`;
+
+/** A definition as it is stored. A drop stays as a definition, so that the next of that name gets another generation. */
+export interface Definition {
+  readonly generation: number;
+  readonly isDropped: boolean;
+  readonly mode: Namespace['mode'];
+  readonly conflict: Namespace['conflict'];
+  readonly placement: Namespace['placement'];
+  readonly defaultTtlSeconds: number | null;
+  readonly ledgerKeepSeconds: number;
+}
+
+export const DEFAULT_DEFINITION: Definition = {
+  generation: 1,
+  isDropped: false,
+  mode: 'eventual',
+  conflict: 'siblings',
+  placement: 'all',
+  defaultTtlSeconds: null,
+  ledgerKeepSeconds: LEDGER_KEEP_SECONDS_DEFAULT,
+};
+
+export function definitionKey(name: string): RecordKey {
+  return recordKey(CATALOG_NAMESPACE, name);
+}
+
+export function namespaceIdFor(name: string, generation: number): NamespaceId {
+  return `${name}.${generation.toString(36)}` as NamespaceId;
+}
+
+/** Of several definitions made at once the same one stands everywhere: the record's winner. */
+export function definitionIn(record: VersionedRecord | undefined): Definition | undefined {
+  const body = record?.siblings[0]?.body;
+  return body ? (JSON.parse(fromUtf8(body)) as Definition) : undefined;
+}
+
+const decoder = new TextDecoder();
+const fromUtf8 = (bytes: Uint8Array): string => decoder.decode(bytes);
+
+export function definitionBody(definition: Definition): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(definition));
+}
+
+/** A namespace whose id is known, though it was dropped. */
+export type Known = Namespace | 'dropped';
+
+/** The namespaces as this node knows them, kept up with the store, and where the keys of each are held. */
+export class Catalog {
+  readonly #placement: PlacementTable;
+  readonly #hashes: Hashes;
+  readonly #self: StoreName;
+  readonly #byName = new Map<string, Namespace>();
+  readonly #byId = new Map<NamespaceId, Known>();
+  readonly #generations = new Map<string, number>();
+  readonly #everyStore: readonly Replica[];
+  #onPlacementChange: (namespace: Namespace) => void = () => {};
+  #onDrop: (id: NamespaceId) => void = () => {};
+
+  constructor(placement: PlacementTable, hashes: Hashes, self: StoreName) {
+    this.#placement = placement;
+    this.#hashes = hashes;
+    this.#self = self;
+    this.#everyStore = placement.allStores().map(({ name, region }) => ({ store: name, region }));
+    this.#set(DEFAULT_NAMESPACE, DEFAULT_DEFINITION);
+  }
+
+  /** `onPlacementChange`: a known namespace now lies elsewhere than this node had believed. */
+  listen(onPlacementChange: (namespace: Namespace) => void, onDrop: (id: NamespaceId) => void): void {
+    this.#onPlacementChange = onPlacementChange;
+    this.#onDrop = onDrop;
+  }
+
+  async load(store: Store): Promise<void> {
+    let from = CATALOG_PREFIX as RecordKey;
+    for (;;) {
+      const page = await store.scan(from, endOfNamespace(CATALOG_NAMESPACE), { rowsMax: 1000, bytesMax: 4 * 1024 * 1024 });
+      this.onRows(page.rows);
+      const last = page.rows[page.rows.length - 1];
+      if (page.isComplete || !last) return;
+      from = `${last.key}\0` as RecordKey;
+    }
+  }
+
+  onRows(rows: readonly StoredRow[]): void {
+    for (const row of rows) {
+      if (!row.key.startsWith(CATALOG_PREFIX)) continue;
+      const definition = definitionIn(decodeRecord(row.record));
+      if (definition) this.#set(plainKeyOf(row.key), definition);
+    }
+  }
+
+  #set(name: string, definition: Definition): void {
+    const { generation, isDropped, ...rest } = definition;
+    const former = this.#byName.get(name);
+    const id = namespaceIdFor(name, generation);
+    for (let dropped = (this.#generations.get(name) ?? 0) || 1; dropped < generation; dropped++) this.#drop(namespaceIdFor(name, dropped));
+    this.#generations.set(name, Math.max(generation, this.#generations.get(name) ?? 0));
+    if (isDropped) {
+      if (former?.id === id) this.#byName.delete(name);
+      this.#drop(id);
+      return;
+    }
+    const namespace: Namespace = { id, name, ...rest };
+    this.#byName.set(name, namespace);
+    this.#byId.set(id, namespace);
+    if (former && former.id === id && JSON.stringify(former.placement) !== JSON.stringify(namespace.placement)) {
+      this.#onPlacementChange(namespace);
+    }
+  }
+
+  #drop(id: NamespaceId): void {
+    const was = this.#byId.get(id);
+    this.#byId.set(id, 'dropped');
+    if (was !== 'dropped') this.#onDrop(id);
+  }
+
+  get(name: string): Namespace | undefined {
+    return this.#byName.get(name);
+  }
+
+  all(): readonly Namespace[] {
+    return [...this.#byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  dropped(): readonly NamespaceId[] {
+    return [...this.#byId].filter(([, known]) => known === 'dropped').map(([id]) => id);
+  }
+
+  byId(id: NamespaceId): Known | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** Whether this node can tell where the key is held. */
+  knows(key: RecordKey): boolean {
+    return key.startsWith(CATALOG_PREFIX) || this.#byId.has(namespaceIdOf(key));
+  }
+
+  /** The replicas of a key. Every store holds the catalog; a dropped or unknown namespace is held nowhere. */
+  replicas(key: RecordKey): readonly Replica[] {
+    if (key.startsWith(CATALOG_PREFIX)) return this.#everyStore;
+    const namespace = this.#byId.get(namespaceIdOf(key));
+    if (!namespace || namespace === 'dropped') return [];
+    return this.replicasIn(namespace, key);
+  }
+
+  replicasIn(namespace: Namespace, key: RecordKey): readonly Replica[] {
+    return this.#placement.replicas(namespace.placement, partitionOf(this.#hashes.text, key));
+  }
+
+  isHeldBy(store: StoreName, key: RecordKey): boolean {
+    if (key.startsWith(CATALOG_PREFIX)) return true;
+    const namespace = this.#byId.get(namespaceIdOf(key));
+    if (!namespace || namespace === 'dropped') return false;
+    return this.#placement.hosts(store, namespace.placement, partitionOf(this.#hashes.text, key));
+  }
+
+  isHeldHere(key: RecordKey): boolean {
+    return this.isHeldBy(this.#self, key);
+  }
+}

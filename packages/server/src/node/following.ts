@@ -1,0 +1,264 @@
+import { joinsOn, positionAfter, START_POSITION, type StreamPosition } from '@meridian/core/replication/change-stream';
+import type { NodeName, RecordKey, Sequence, StoreId } from '@meridian/core/ids';
+import { namespaceIdOf } from '@meridian/core/ids';
+import { APPLIED, type Changes, FETCH, fetchResult, FOLLOW } from '@meridian/core/wire/messages';
+import type { Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import type { Store, UpdateDecision, UpdateView } from '../ports/store.ts';
+import type { Transport } from '../ports/transport.ts';
+import type { Calls } from './calls.ts';
+import { type Catalog, definitionKey } from './catalog.ts';
+import { BATCH_ROWS_MAX, STREAM_STALL_MS, WINDOW_BYTES } from './limits.ts';
+import type { Peer, Peers } from './peers.ts';
+import type { PlantedBugs } from './planted-bugs.ts';
+import { mergeRows, type Replica, type RowToMerge } from './replica.ts';
+
+/** One origin that this store follows. */
+interface Origin {
+  readonly node: NodeName;
+  readonly storeId: StoreId;
+  inbox: Changes[];
+  inboxBytes: number;
+  isMerging: boolean;
+  /** When it was last asked to go on from the cursor, or last went on. */
+  movedAtMs: number;
+}
+
+interface Merged {
+  readonly position: StreamPosition | undefined;
+  readonly rows: number;
+  readonly aheadOfSelf: Sequence | undefined;
+}
+
+export interface FollowingEvents {
+  /** Claims have moved, durably. */
+  onProgress(origin: StoreId): void;
+  /** A record names a write of this store that this store does not have: its disk is older than what it once sent. */
+  onAheadOfSelf(sequence: Sequence): void;
+}
+
+export interface FollowingFigures {
+  readonly rowsMerged: number;
+  readonly gaps: number;
+  readonly inboxBytes: number;
+}
+
+/** The receiver's end of replication: follows every origin, merges batches in order, keeps its place with the data. */
+export class Following {
+  readonly #store: Store;
+  readonly #transport: Transport;
+  readonly #catalog: Catalog;
+  readonly #replica: Replica;
+  readonly #calls: Calls;
+  readonly #peers: Peers;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #bugs: PlantedBugs;
+  readonly #events: FollowingEvents;
+  readonly #isFilled: () => boolean;
+  readonly #origins = new Map<NodeName, Origin>();
+  #isStopped = false;
+  #rowsMerged = 0;
+  #gaps = 0;
+
+  constructor(
+    parts: { store: Store; transport: Transport; clock: Clock; log: Log },
+    node: { catalog: Catalog; replica: Replica; calls: Calls; peers: Peers; bugs: PlantedBugs; isFilled: () => boolean },
+    events: FollowingEvents,
+  ) {
+    this.#store = parts.store;
+    this.#transport = parts.transport;
+    this.#clock = parts.clock;
+    this.#log = parts.log;
+    this.#catalog = node.catalog;
+    this.#replica = node.replica;
+    this.#calls = node.calls;
+    this.#peers = node.peers;
+    this.#bugs = node.bugs;
+    this.#isFilled = node.isFilled;
+    this.#events = events;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#origins.clear();
+  }
+
+  figures(): FollowingFigures {
+    let inboxBytes = 0;
+    for (const origin of this.#origins.values()) inboxBytes += origin.inboxBytes;
+    return { rowsMerged: this.#rowsMerged, gaps: this.#gaps, inboxBytes };
+  }
+
+  /** A peer said who it is: follow its store from where this one stands. */
+  follow(peer: Peer): void {
+    if (!peer.storeId || this.#isStopped) return;
+    const known = this.#origins.get(peer.node);
+    if (!known || known.storeId !== peer.storeId) {
+      this.#origins.set(peer.node, {
+        node: peer.node,
+        storeId: peer.storeId,
+        inbox: [],
+        inboxBytes: 0,
+        isMerging: false,
+        movedAtMs: this.#clock.monotonicMs(),
+      });
+    }
+    this.#ask(this.#origins.get(peer.node) as Origin);
+  }
+
+  /** Positions were forgotten, or this store has a new id: ask everybody anew. */
+  followAllAnew(): void {
+    this.#origins.clear();
+    for (const peer of this.#peers.all()) if (peer.isUp) this.follow(peer);
+  }
+
+  #ask(origin: Origin): void {
+    origin.movedAtMs = this.#clock.monotonicMs();
+    const { cursor, applied, isFilled } = this.#store.positions.get(origin.storeId) ?? START_POSITION;
+    const isFill = !isFilled && !this.#isFilled();
+    this.#transport.send(origin.node, [FOLLOW, origin.storeId, this.#store.id, cursor, applied, isFill]);
+  }
+
+  /** Asks again where an origin is known to be ahead and nothing has come for a while: a lost batch leaves no other trace. */
+  onTick(): void {
+    for (const origin of this.#origins.values()) {
+      const peer = this.#peers.get(origin.node);
+      if (!peer?.isUp || peer.storeId !== origin.storeId || origin.isMerging) continue;
+      const position = this.#store.positions.get(origin.storeId) ?? START_POSITION;
+      const isBehind = position.applied < peer.sequence || (!position.isFilled && !this.#isFilled());
+      if (isBehind && this.#clock.monotonicMs() - origin.movedAtMs > STREAM_STALL_MS) this.#ask(origin);
+    }
+  }
+
+  onChanges(node: NodeName, changes: Changes): void {
+    const [, originId, followerId, , , , rows] = changes;
+    const origin = this.#origins.get(node);
+    if (!origin || originId !== origin.storeId || followerId !== this.#store.id) return;
+    const bytes = bytesOf(rows);
+    // The origin keeps to its window, so this is a second copy of what waits already: it comes again when asked for.
+    if (origin.inboxBytes > 2 * WINDOW_BYTES && !this.#bugs.has('unbounded-window')) return;
+    origin.inbox.push(changes);
+    origin.inboxBytes += bytes;
+    if (!origin.isMerging) this.#drain(origin);
+  }
+
+  #drain(origin: Origin): void {
+    origin.isMerging = true;
+    this.#mergeInbox(origin).then(
+      () => {
+        origin.isMerging = false;
+      },
+      (error: unknown) => {
+        origin.isMerging = false;
+        origin.inbox = [];
+        origin.inboxBytes = 0;
+        // Asked for again by `onTick`: a full disk or an unreachable catalog heals by itself, or not.
+        this.#log.warn({ peer: origin.node, reason: (error as Error).message }, 'merging changes of a peer failed');
+      },
+    );
+  }
+
+  async #mergeInbox(origin: Origin): Promise<void> {
+    while (origin.inbox.length > 0 && !this.#isStopped && this.#origins.get(origin.node) === origin) {
+      const batches = takeBatches(origin.inbox);
+      for (const [, , , , , , rows] of batches) origin.inboxBytes -= bytesOf(rows);
+      const rows = batches.flatMap(([, , , , , , batchRows]) => batchRows.map(([key, bytes]): RowToMerge => ({ key, bytes })));
+      await this.#learnNamespaces(origin, rows);
+      const merged = await this.#store.update(
+        rows.map((row) => row.key),
+        (view) => this.#decide(view, origin.storeId, batches),
+      );
+      this.#afterMerge(origin, merged);
+    }
+  }
+
+  #decide(view: UpdateView, originId: StoreId, batches: readonly Changes[]): UpdateDecision<Merged> {
+    let position: StreamPosition = view.position(originId) ?? START_POSITION;
+    const before = position;
+    const joined: RowToMerge[] = [];
+    const at: number[] = [];
+    let offset = 0;
+    for (const [, , , from, upTo, isWhole, rows] of batches) {
+      const batch = { from, upTo, isWhole };
+      if (joinsOn(position, batch) || this.#bugs.has('gap-is-merged')) {
+        position = positionAfter(position, this.#bugs.has('applied-moves-with-cursor') ? { ...batch, isWhole: true } : batch);
+        rows.forEach(([key, bytes], index) => {
+          if (!this.#catalog.isHeldHere(key)) return;
+          joined.push({ key, bytes });
+          at.push(offset + index);
+        });
+      }
+      offset += rows.length;
+    }
+    if (position === before) return { writes: [], result: { position: undefined, rows: 0, aheadOfSelf: undefined } };
+    const shifted: UpdateView = { ...viewOf(view), record: (index) => view.record(at[index] as number) };
+    const { writes, result } = mergeRows(shifted, joined, this.#clock.wallMs(), this.#bugs);
+    return {
+      writes: this.#bugs.has('cursor-before-records') && position.applied % 7 === 0 ? [] : writes,
+      ...(isSamePosition(position, before) ? {} : { positions: new Map([[originId, position]]) }),
+      result: { position, rows: joined.length, aheadOfSelf: result.aheadOfSelf },
+    };
+  }
+
+  #afterMerge(origin: Origin, { position, rows, aheadOfSelf }: Merged): void {
+    if (this.#isStopped) return;
+    if (!position) {
+      this.#gaps += 1;
+      this.#ask(origin);
+      origin.inbox = [];
+      origin.inboxBytes = 0;
+      return;
+    }
+    origin.movedAtMs = this.#clock.monotonicMs();
+    this.#rowsMerged += rows;
+    this.#transport.send(origin.node, [APPLIED, origin.storeId, this.#store.id, position.cursor, position.applied]);
+    this.#events.onProgress(origin.storeId);
+    if (aheadOfSelf !== undefined) this.#events.onAheadOfSelf(aheadOfSelf);
+  }
+
+  /** A record can come before the definition of its namespace: on this link the definition may be another's to send. Fetch it. */
+  async #learnNamespaces(origin: Origin, rows: readonly RowToMerge[]): Promise<void> {
+    const unknown = new Set<RecordKey>();
+    for (const { key } of rows) if (!this.#catalog.knows(key)) unknown.add(definitionKeyOf(key));
+    if (unknown.size === 0) return;
+    const found = await this.#calls.call(origin.node, 'catalog', STREAM_STALL_MS, [FETCH, [...unknown]], fetchResult);
+    await this.#replica.merge(found.map(([key, bytes]) => ({ key, bytes })));
+  }
+}
+
+function definitionKeyOf(key: RecordKey): RecordKey {
+  const id = namespaceIdOf(key);
+  return definitionKey(id.slice(0, id.lastIndexOf('.')));
+}
+
+function bytesOf(rows: Changes[6]): number {
+  let bytes = 0;
+  for (const [, record] of rows) bytes += record.length;
+  return bytes;
+}
+
+/** Batches from the front that fit one commit; at least one. */
+function takeBatches(inbox: Changes[]): Changes[] {
+  let rows = 0;
+  let count = 0;
+  while (count < inbox.length && (count === 0 || rows + (inbox[count] as Changes)[6].length <= BATCH_ROWS_MAX)) {
+    rows += (inbox[count] as Changes)[6].length;
+    count += 1;
+  }
+  return inbox.splice(0, count);
+}
+
+function viewOf(view: UpdateView): UpdateView {
+  return {
+    store: view.store,
+    nextSequence: view.nextSequence,
+    applied: view.applied,
+    record: (at) => view.record(at),
+    position: (origin) => view.position(origin),
+  };
+}
+
+function isSamePosition(left: StreamPosition, right: StreamPosition): boolean {
+  return left.cursor === right.cursor && left.applied === right.applied && left.isFilled === right.isFilled;
+}

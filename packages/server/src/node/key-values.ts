@@ -1,0 +1,169 @@
+import { lastWriterSibling, liveSiblings, type Sibling, type VersionedRecord } from '@meridian/core/causality/record';
+import { EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
+import { type SessionToken, tokenAfterRead, tokenAfterWrite } from '@meridian/core/coordination/session';
+import { type NodeName, type RecordKey, recordKey, type RegionName, type StoreId, storeNameOf } from '@meridian/core/ids';
+import type { Namespace } from '@meridian/core/placement/namespace';
+import { MeridianError } from '@meridian/core/wire/errors';
+import type { Namespaces } from './namespaces.ts';
+import type { NodeState } from './node-state.ts';
+import { type Reads, round } from './reads.ts';
+import type { AnswerHead, Hop, PutValue, ReadAnswer, Receipt, RequestOptions, SeenValue, WriteAnswer } from './service.ts';
+import type { Tokens } from './tokens.ts';
+import type { WriteInput, WriteOutcome, Writes } from './writes.ts';
+
+const EMPTY_BODY = new Uint8Array(0);
+
+interface Served {
+  readonly node: NodeName;
+  readonly region: RegionName;
+  readonly store: StoreId;
+  readonly asked: number;
+  readonly answered: number;
+  readonly hops: readonly Hop[];
+}
+
+/** The key-value calls of the service: names and tokens in, answers with their heads out. */
+export class KeyValues {
+  readonly #state: NodeState;
+  readonly #namespaces: Namespaces;
+  readonly #reads: Reads;
+  readonly #writes: Writes;
+  readonly #tokens: Tokens;
+
+  constructor(state: NodeState, namespaces: Namespaces, reads: Reads, writes: Writes, tokens: Tokens) {
+    this.#state = state;
+    this.#namespaces = namespaces;
+    this.#reads = reads;
+    this.#writes = writes;
+    this.#tokens = tokens;
+  }
+
+  async get(namespaceName: string, plainKey: string, options: RequestOptions): Promise<ReadAnswer> {
+    const startedAtMs = this.#state.clock.monotonicMs();
+    ensureBuilt(options);
+    const namespace = this.#state.catalog.get(namespaceName) ?? (await this.#namespaces.find(namespaceName, options));
+    const key = recordKey(namespace.id, plainKey);
+    const token = this.#tokens.openSession(options.session);
+    const outcome = await this.#reads.read(key, token, options);
+    const vector = outcome.record?.vector ?? EMPTY_VECTOR;
+    const values = this.valuesOf(outcome.record, namespace);
+    const head = this.#head(key, vector, tokenAfterRead(token, outcome.record), outcome, outcome.stalenessMs, startedAtMs, options);
+    const hidden = outcome.record && values.length < outcome.record.siblings.length ? `.${values.length}` : '';
+    return { head: hidden ? { ...head, etag: head.etag + hidden } : head, values };
+  }
+
+  /** What readers see of a record, winner first. */
+  valuesOf(record: VersionedRecord | undefined, namespace: Namespace): readonly SeenValue[] {
+    if (!record) return [];
+    const wallMs = this.#state.clock.wallMs() - (this.#state.bugs.has('expired-stays-visible') ? 60_000 : 0);
+    if (namespace.conflict === 'siblings') return liveSiblings(record, wallMs).map(this.seenValue);
+    const winner = lastWriterSibling(record, wallMs);
+    return winner ? [this.seenValue(winner)] : [];
+  }
+
+  seenValue = (sibling: Sibling): SeenValue => ({
+    body: sibling.body ?? EMPTY_BODY,
+    contentType: sibling.contentType,
+    timeMs: sibling.timeMs,
+    region: this.#state.placement.regionOfStore(storeNameOf(sibling.dot.store)) ?? null,
+    expiresAtMs: sibling.expiresAtMs,
+  });
+
+  put(namespace: string, key: string, value: PutValue, context: string | undefined, options: RequestOptions): Promise<WriteAnswer> {
+    return this.#write(namespace, key, value, context, false, options);
+  }
+
+  async create(namespace: string, key: string, value: PutValue, options: RequestOptions): Promise<WriteAnswer> {
+    const answer = await this.#write(namespace, key, value, undefined, true, options);
+    if (answer.existed) {
+      throw new MeridianError('KEY_EXISTS', `a live value was found at level ${options.level}; nothing was written`, { key, level: options.level });
+    }
+    return answer;
+  }
+
+  delete(namespace: string, key: string, context: string | undefined, options: RequestOptions): Promise<WriteAnswer> {
+    return this.#write(namespace, key, undefined, context, false, options);
+  }
+
+  async #write(
+    namespaceName: string,
+    plainKey: string,
+    value: PutValue | undefined,
+    context: string | undefined,
+    onlyIfAbsent: boolean,
+    options: RequestOptions,
+  ): Promise<WriteAnswer> {
+    const startedAtMs = this.#state.clock.monotonicMs();
+    ensureBuilt(options);
+    const namespace = this.#state.catalog.get(namespaceName) ?? (await this.#namespaces.find(namespaceName, options));
+    const key = recordKey(namespace.id, plainKey);
+    const token = this.#tokens.openSession(options.session);
+    const input: WriteInput = {
+      body: value ? value.body : null,
+      contentType: value ? value.contentType : '',
+      ttlMs: value ? ttlMsOf(value, namespace) : null,
+      context: this.#tokens.openContext(key, context),
+      session: options.level === 'session' ? token : EMPTY_VECTOR,
+      onlyIfAbsent,
+    };
+    const outcome = await this.#counted(this.#writes.write(key, input, options));
+    return this.#answerOf(key, outcome, token, startedAtMs, options);
+  }
+
+  async #counted(write: Promise<WriteOutcome>): Promise<WriteOutcome> {
+    const { metrics } = this.#state;
+    try {
+      const outcome = await write;
+      metrics.writesAcknowledged += 1;
+      return outcome;
+    } catch (error) {
+      if (error instanceof MeridianError && error.code === 'OUTCOME_UNKNOWN') metrics.outcomesUnknown += 1;
+      throw error;
+    }
+  }
+
+  #answerOf(key: RecordKey, outcome: WriteOutcome, token: SessionToken, startedAtMs: number, options: RequestOptions): WriteAnswer {
+    const after = outcome.sequence === 0 ? token : tokenAfterWrite(token, outcome.store, outcome.sequence);
+    return {
+      head: this.#head(key, outcome.vector, after, outcome, 0, startedAtMs, options),
+      existed: outcome.existed,
+      timeMs: outcome.timeMs,
+      region: outcome.region,
+      expiresAtMs: outcome.expiresAtMs,
+    };
+  }
+
+  #head(
+    key: RecordKey,
+    vector: VersionVector,
+    token: SessionToken,
+    served: Served,
+    stalenessMs: number | null,
+    startedAtMs: number,
+    { level }: RequestOptions,
+  ): AnswerHead {
+    const context = this.#tokens.context(key, vector);
+    const receipt: Receipt = {
+      region: served.region,
+      node: served.node,
+      store: served.store,
+      level,
+      replicasAsked: served.asked,
+      replicasAnswered: served.answered,
+      hops: served.hops,
+      tookMs: round(this.#state.clock.monotonicMs() - startedAtMs),
+      stalenessMs,
+    };
+    return { context, etag: this.#tokens.etag(context), session: this.#tokens.session(token), receipt };
+  }
+}
+
+function ttlMsOf(value: PutValue, namespace: Namespace): number | null {
+  const seconds = value.ttlSeconds ?? namespace.defaultTtlSeconds;
+  return seconds === null ? null : seconds * 1000;
+}
+
+/** Level `strong` is consensus, which is not there yet: a plain refusal, not a weaker answer. */
+export function ensureBuilt({ level }: RequestOptions): void {
+  if (level === 'strong') throw new MeridianError('NOT_BUILT', 'consistency=strong is not built yet; use quorum, session or eventual');
+}

@@ -1,0 +1,31 @@
+/** Limits of a node, with their units and why they are what they are. */
+
+/** How often a node tells each peer that it is there, and how far it has come. Two pings late is noticed by a person as "slow". */
+export const PING_MS = 500;
+/** A peer not heard for so long is taken for cut off: four pings, and well above the longest round trip between regions. */
+export const SUSPECT_MS = 2_000;
+/** A restarted store waits so long to hear whether a peer has seen more of it than it has itself, before it takes a write. */
+export const FIRST_GREETING_MS = 1_000;
+
+/** Rows and bytes of one catch-up batch: small enough that merging it holds the event loop for a few milliseconds only. */
+export const BATCH_ROWS_MAX = 256;
+export const BATCH_BYTES_MAX = 512 * 1024;
+/** Bytes on the way to one follower, not yet acknowledged: 20,000 records of 200 bytes a second over 250 ms of round trip need 1 MiB. */
+export const WINDOW_BYTES = 4 * 1024 * 1024;
+/** A follower that has not moved for so long asks again from where it is. */
+export const STREAM_STALL_MS = 2_000;
+
+/** Calls waiting for one peer's answer. Beyond it, the next is refused at once rather than kept. */
+export const CALLS_PENDING_MAX = 10_000;
+/** A read that has not answered after its round trip and this much more is tried at the next replica as well. */
+export const HEDGE_MS = 100;
+
+/** Bytes of records on one page of a listing. */
+export const LIST_BYTES_MAX = 4 * 1024 * 1024;
+/** A name that was not found is not asked for again for so long. */
+export const UNKNOWN_NAMESPACE_MS = 1_000;
+/** After a quorum is reached, how long the others may take before those that stayed behind are repaired. */
+export const REPAIR_WAIT_MS = 1_000;
+
+/** Records of one key together: what one frame between nodes must hold. */
+export const RECORD_BYTES_MAX = 96 * 1024 * 1024;

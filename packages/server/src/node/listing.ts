@@ -1,0 +1,240 @@
+import { mergeRecords } from '@meridian/core/causality/merge';
+import type { VersionedRecord } from '@meridian/core/causality/record';
+import { coversSession, type SessionToken, tokenAfterRead } from '@meridian/core/coordination/session';
+import { compareKeys, endOfNamespace, plainKeyOf, type RecordKey, recordKey, type RegionName, type StoreName } from '@meridian/core/ids';
+import { endOfPrefix } from '@meridian/core/placement/key-range';
+import type { Namespace } from '@meridian/core/placement/namespace';
+import { PARTITIONS, type Partition } from '@meridian/core/placement/partition';
+import { quorumOf } from '@meridian/core/placement/preference-list';
+import { MeridianError } from '@meridian/core/wire/errors';
+import { type RowEntries, SCAN, type ScanCall, scanResult } from '@meridian/core/wire/messages';
+import { decodeRecord } from '@meridian/core/wire/record-codec';
+import { vectorEntries, vectorOf } from '@meridian/core/wire/vector-entries';
+import type { StoredRow } from '../ports/store.ts';
+import { ensureBuilt, type KeyValues } from './key-values.ts';
+import { LIST_BYTES_MAX } from './limits.ts';
+import type { NodeState } from './node-state.ts';
+import { type Reads, round } from './reads.ts';
+import type { Hop, KeyRange, ListAnswer, ListItem, RequestOptions } from './service.ts';
+import type { Tokens } from './tokens.ts';
+
+interface Page {
+  readonly rows: readonly (readonly [RecordKey, Uint8Array])[];
+  readonly isComplete: boolean;
+  readonly isFilled: boolean;
+}
+
+interface Scan {
+  readonly namespace: Namespace;
+  readonly from: RecordKey;
+  readonly to: RecordKey;
+  readonly limit: number;
+  readonly token: SessionToken;
+  readonly options: RequestOptions;
+  readonly hops: Hop[];
+}
+
+/** Listings: each store scans what it holds, the pages are merged in key order. */
+export class Listing {
+  readonly #state: NodeState;
+  readonly #keyValues: KeyValues;
+  readonly #reads: Reads;
+  readonly #tokens: Tokens;
+
+  constructor(state: NodeState, keyValues: KeyValues, reads: Reads, tokens: Tokens) {
+    this.#state = state;
+    this.#keyValues = keyValues;
+    this.#reads = reads;
+    this.#tokens = tokens;
+  }
+
+  async list(namespace: Namespace, range: KeyRange, options: RequestOptions): Promise<ListAnswer> {
+    ensureBuilt(options);
+    const { clock, self } = this.#state;
+    const startedAtMs = clock.monotonicMs();
+    const token = this.#tokens.openSession(options.session);
+    const stores = this.#storesToAsk(namespace, options);
+    const purpose = cursorPurpose(namespace, range);
+    const to = endOf(namespace, range);
+    let from = this.#startOf(namespace, range, purpose);
+    const items: ListItem[] = [];
+    const hops: Hop[] = [];
+    let after = token;
+    let isComplete = compareKeys(from, to) >= 0;
+    let bytes = 0;
+    while (!isComplete && items.length < range.limit && bytes < LIST_BYTES_MAX) {
+      const scan: Scan = { namespace, from, to, limit: range.limit - items.length, token, options, hops };
+      const merged = await this.#scanAll(stores, scan);
+      for (const [key, record] of merged.records) {
+        from = `${key}\0` as RecordKey;
+        const values = this.#keyValues.valuesOf(record, namespace);
+        after = tokenAfterRead(after, record);
+        if (values.length === 0) continue;
+        for (const value of values) bytes += value.body.length;
+        items.push({ key: plainKeyOf(key), context: this.#tokens.context(key, record.vector), values });
+        if (items.length === range.limit || bytes >= LIST_BYTES_MAX) break;
+      }
+      const isAllTaken = merged.records.length === 0 || from === `${merged.records[merged.records.length - 1]?.[0]}\0`;
+      if (isAllTaken) {
+        isComplete = merged.isComplete;
+        if (merged.boundary) from = `${merged.boundary}\0` as RecordKey;
+      }
+      if (clock.monotonicMs() - startedAtMs > options.timeoutMs) break;
+    }
+    const cursor = isComplete ? {} : { cursor: this.#state.seal.seal(purpose, utf8.encode(plainKeyOf(from))) };
+    const isLocal = stores.length === 1 && stores[0] === self.store;
+    return {
+      items,
+      ...cursor,
+      session: this.#tokens.session(after),
+      receipt: {
+        ...self.whoAmI(),
+        level: options.level,
+        replicasAsked: stores.length,
+        replicasAnswered: isLocal ? 1 : hops.length + (stores.includes(self.store) ? 1 : 0),
+        hops,
+        tookMs: round(clock.monotonicMs() - startedAtMs),
+        stalenessMs: this.#reads.stalenessMs(),
+      },
+    };
+  }
+
+  #startOf(namespace: Namespace, range: KeyRange, purpose: string): RecordKey {
+    let start = range.prefix;
+    if (range.start !== undefined && compareKeys(range.start, start) > 0) start = range.start;
+    if (range.cursor !== undefined) {
+      const payload = this.#state.seal.open(purpose, range.cursor);
+      if (!payload) throw new MeridianError('INVALID_CURSOR', 'the cursor is not one that this cluster issued for this listing');
+      start = fromUtf8.decode(payload);
+    }
+    return recordKey(namespace.id, start);
+  }
+
+  /** The stores whose pages together hold every key, at the level asked for. @throws REPLICA_UNAVAILABLE, QUORUM_UNAVAILABLE */
+  #storesToAsk(namespace: Namespace, options: RequestOptions): readonly StoreName[] {
+    const { placement, peers, self, filling } = this.#state;
+    const isLive = (store: StoreName): boolean => (store === self.store ? options.level !== 'quorum' || filling.isFilled() : peers.isStoreLive(store));
+    const holders = placement.layout.regions.filter((region) => namespace.placement === 'all' || (namespace.placement[region.name] ?? 0) > 0);
+    if (options.level === 'quorum') {
+      const live = holders.flatMap((region) => region.stores.map(({ name }) => name)).filter(isLive);
+      this.#ensureQuorum(namespace, new Set(live));
+      return live;
+    }
+    const distance = (region: RegionName): number => (region === self.region ? -1 : peers.rttMs(region));
+    for (const region of [...holders].sort((a, b) => distance(a.name) - distance(b.name))) {
+      const live = region.stores.map(({ name }) => name).filter(isLive);
+      if (this.#coversRegion(namespace, region.name, new Set(live), region.stores.length)) return live;
+    }
+    throw new MeridianError('REPLICA_UNAVAILABLE', 'no region can be reached whose stores together hold the namespace', {
+      missingRegions: holders.map(({ name }) => name),
+    });
+  }
+
+  #coversRegion(namespace: Namespace, region: RegionName, live: ReadonlySet<StoreName>, stores: number): boolean {
+    if (live.size === stores) return true;
+    if (live.size === 0) return false;
+    return this.#everyPartition((partition) =>
+      this.#state.placement.replicas(namespace.placement, partition).some((replica) => replica.region === region && live.has(replica.store)),
+    );
+  }
+
+  #ensureQuorum(namespace: Namespace, live: ReadonlySet<StoreName>): void {
+    let required = 0;
+    let reached = 0;
+    const isReached = this.#everyPartition((partition) => {
+      const replicas = this.#state.placement.replicas(namespace.placement, partition);
+      required = quorumOf(replicas.length);
+      reached = replicas.filter(({ store }) => live.has(store)).length;
+      return reached >= required;
+    });
+    if (!isReached) throw new MeridianError('QUORUM_UNAVAILABLE', `required ${required}, reached ${reached} for a part of the keys`, { required, reached, missingRegions: [] });
+  }
+
+  #everyPartition(holds: (partition: Partition) => boolean): boolean {
+    for (let partition = 0; partition < PARTITIONS; partition++) if (!holds(partition as Partition)) return false;
+    return true;
+  }
+
+  async #scanAll(stores: readonly StoreName[], scan: Scan) {
+    const pages = await Promise.all(stores.map((store) => this.#scanOne(store, scan)));
+    let boundary: RecordKey | undefined;
+    for (const page of pages) {
+      const last = page.rows[page.rows.length - 1]?.[0];
+      if (!page.isComplete && last !== undefined && (boundary === undefined || compareKeys(last, boundary) < 0)) boundary = last;
+    }
+    const byKey = new Map<RecordKey, VersionedRecord>();
+    for (const page of pages) {
+      for (const [key, bytes] of page.rows) {
+        // Above the boundary some store has not answered yet.
+        if (boundary !== undefined && compareKeys(key, boundary) > 0) break;
+        byKey.set(key, mergeRecords(byKey.get(key), decodeRecord(bytes)).record);
+      }
+    }
+    const records = [...byKey];
+    if (pages.length > 1) records.sort(([a], [b]) => compareKeys(a, b));
+    return { records, isComplete: pages.every((page) => page.isComplete), boundary };
+  }
+
+  async #scanOne(store: StoreName, scan: Scan): Promise<Page> {
+    const { self, peers, calls, clock } = this.#state;
+    const { from, to, limit, token, options, hops } = scan;
+    const cover = options.level === 'session' ? token : undefined;
+    if (store === self.store) return this.#scanHere(from, to, limit, cover, options.timeoutMs);
+    const peer = peers.ofStore(store);
+    if (!peer) throw new MeridianError('REPLICA_UNAVAILABLE', 'a store of the layout has no node', { store });
+    const startedAtMs = clock.monotonicMs();
+    const call: ScanCall = [SCAN, from, to, limit, LIST_BYTES_MAX, cover ? vectorEntries(cover) : null, false];
+    try {
+      const [, rows, isComplete, isFilled] = await calls.call(peer.node, options.requestId, options.timeoutMs, call, scanResult);
+      if (options.level === 'quorum' && !isFilled) throw new Error('a store that is being filled answers no quorum');
+      hops.push({ node: peer.node, region: peer.region, ms: round(clock.monotonicMs() - startedAtMs) });
+      return { rows, isComplete, isFilled };
+    } catch (error) {
+      if (error instanceof MeridianError) throw error;
+      throw new MeridianError('REPLICA_UNAVAILABLE', `${store} did not answer`, { store });
+    }
+  }
+
+  async #scanHere(from: RecordKey, to: RecordKey, limit: number, cover: SessionToken | undefined, timeoutMs: number): Promise<Page> {
+    const { coverage, store, filling, catalog, placement } = this.#state;
+    if (cover && cover.size > 0) {
+      const namespace = catalog.byId(from.slice(0, from.indexOf('\0')) as Namespace['id']);
+      const matters = (name: StoreName): boolean => {
+        const region = placement.regionOfStore(name);
+        if (region === undefined || namespace === undefined || namespace === 'dropped') return false;
+        return namespace.placement === 'all' || (namespace.placement[region] ?? 0) > 0;
+      };
+      const isCovered = await coverage.wait(() => coversSession(coverage.appliedOf, cover, matters), timeoutMs);
+      if (!isCovered) throw new MeridianError('SESSION_NOT_COVERED', 'a store of the listing does not hold all that this session has seen');
+    }
+    const page = await store.scan(from, to, { rowsMax: limit, bytesMax: LIST_BYTES_MAX });
+    return { rows: page.rows.map((row: StoredRow) => [row.key, row.record] as const), isComplete: page.isComplete, isFilled: filling.isFilled() };
+  }
+
+  /** A peer asks for a page of what this store holds: records, or fingerprints of them. */
+  async onCall([, from, to, rowsMax, , cover, isFingerprints]: ScanCall, timeoutMs: number) {
+    const page = await this.#scanHere(from, to, Math.min(Math.max(1, rowsMax), 10_000), cover ? vectorOf(cover) : undefined, timeoutMs);
+    const rows: RowEntries = isFingerprints ? page.rows.map(([key, bytes]) => [key, this.fingerprint(bytes)] as const) : page.rows;
+    return [this.#state.store.id, rows, page.isComplete, page.isFilled, this.#reads.stalenessMs()];
+  }
+
+  /** Eight bytes that tell records apart: equal records have equal bytes. */
+  fingerprint(record: Uint8Array): Uint8Array {
+    const view = new DataView(new ArrayBuffer(8));
+    view.setBigUint64(0, this.#state.hashes.bytes(record));
+    return new Uint8Array(view.buffer);
+  }
+}
+
+const utf8 = new TextEncoder();
+const fromUtf8 = new TextDecoder();
+
+function endOf(namespace: Namespace, range: KeyRange): RecordKey {
+  const ofPrefix = endOfPrefix(range.prefix);
+  const ends = [range.end, ofPrefix].filter((end) => end !== undefined).sort(compareKeys);
+  return ends[0] === undefined ? endOfNamespace(namespace.id) : recordKey(namespace.id, ends[0]);
+}
+
+function cursorPurpose(namespace: Namespace, { prefix, start, end }: KeyRange): string {
+  return `cursor\0${JSON.stringify([namespace.id, prefix, start ?? null, end ?? null])}`;
+}

@@ -1,0 +1,131 @@
+import { EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
+import { NO_SEQUENCE, type NodeName, type RegionName, type Sequence, type StoreId, type StoreName } from '@meridian/core/ids';
+import type { LayoutNode } from '@meridian/core/placement/layout';
+import type { Greeting, Ping } from '@meridian/core/wire/messages';
+import { vectorOf } from '@meridian/core/wire/vector-entries';
+import type { Clock } from '../ports/clock.ts';
+import { SUSPECT_MS } from './limits.ts';
+
+/** What this node knows of another. */
+export interface Peer {
+  readonly node: NodeName;
+  readonly region: RegionName;
+  readonly storeName: StoreName;
+  readonly http: string;
+  isUp: boolean;
+  heardAtMs: number;
+  /** Smoothed; `undefined` until the first answer to a ping. */
+  rttMs: number | undefined;
+  storeId: StoreId | undefined;
+  sequence: Sequence;
+  isFilled: boolean;
+  applied: VersionVector;
+  /** Monotonic time at which `sequence` was the peer's latest, as near as the round trip tells. */
+  toldAtMs: number;
+  /** Monotonic time at which this store is known to have held all that the peer had; `undefined` if never. */
+  freshAtMs: number | undefined;
+}
+
+/** The other nodes of the layout: who is there, how far away, how far along. Routing asks it; it moves no data. */
+export class Peers {
+  readonly #byNode = new Map<NodeName, Peer>();
+  readonly #byStore = new Map<StoreName, Peer[]>();
+  readonly #clock: Clock;
+
+  constructor(nodes: readonly LayoutNode[], self: NodeName, clock: Clock) {
+    this.#clock = clock;
+    for (const node of nodes) if (node.name !== self) this.#add(node);
+  }
+
+  #add(node: LayoutNode): void {
+    const peer: Peer = {
+      node: node.name,
+      region: node.region,
+      storeName: node.store,
+      http: node.http,
+      isUp: false,
+      heardAtMs: Number.NEGATIVE_INFINITY,
+      rttMs: undefined,
+      storeId: undefined,
+      sequence: NO_SEQUENCE,
+      isFilled: false,
+      applied: EMPTY_VECTOR,
+      toldAtMs: Number.NEGATIVE_INFINITY,
+      freshAtMs: undefined,
+    };
+    this.#byNode.set(node.name, peer);
+    const ofStore = this.#byStore.get(node.store);
+    if (ofStore) ofStore.push(peer);
+    else this.#byStore.set(node.store, [peer]);
+  }
+
+  all(): IterableIterator<Peer> {
+    return this.#byNode.values();
+  }
+
+  get(node: NodeName): Peer | undefined {
+    return this.#byNode.get(node);
+  }
+
+  ofStore(store: StoreName): Peer | undefined {
+    const peers = this.#byStore.get(store);
+    return peers?.find((peer) => this.isLive(peer)) ?? peers?.[0];
+  }
+
+  /** Up, greeted, and heard of lately. */
+  isLive(peer: Peer): boolean {
+    return peer.isUp && peer.storeId !== undefined && this.#clock.monotonicMs() - peer.heardAtMs < SUSPECT_MS;
+  }
+
+  isStoreLive(store: StoreName): boolean {
+    return this.#byStore.get(store)?.some((peer) => this.isLive(peer)) ?? false;
+  }
+
+  /** The distance to a region: the shortest measured round trip to a node of it, or far away. */
+  rttMs(region: RegionName): number {
+    let shortest = UNKNOWN_RTT_MS;
+    for (const peer of this.#byNode.values()) {
+      if (peer.region === region && peer.rttMs !== undefined) shortest = Math.min(shortest, peer.rttMs);
+    }
+    return shortest;
+  }
+
+  heard(node: NodeName): Peer | undefined {
+    const peer = this.#byNode.get(node);
+    if (peer) peer.heardAtMs = this.#clock.monotonicMs();
+    return peer;
+  }
+
+  /** Takes over what a greeting tells. Returns the id that this peer's store had before, where it has another now. */
+  greeted(peer: Peer, [, , storeId, sequence, isFilled, applied]: Greeting): StoreId | undefined {
+    const former = peer.storeId;
+    this.#told(peer, storeId, sequence, isFilled, vectorOf(applied));
+    return former !== undefined && former !== storeId ? former : undefined;
+  }
+
+  pinged(peer: Peer, [, , storeId, sequence, isFilled, applied]: Ping): void {
+    this.#told(peer, storeId, sequence, isFilled, vectorOf(applied));
+  }
+
+  #told(peer: Peer, storeId: StoreId, sequence: Sequence, isFilled: boolean, applied: VersionVector): void {
+    if (peer.storeId !== storeId) peer.freshAtMs = undefined;
+    peer.toldAtMs = this.#clock.monotonicMs() - (peer.rttMs ?? 0) / 2;
+    peer.storeId = storeId;
+    peer.sequence = sequence;
+    peer.isFilled = isFilled;
+    peer.applied = applied;
+  }
+
+  measured(peer: Peer, rttMs: number): void {
+    peer.rttMs = peer.rttMs === undefined ? rttMs : peer.rttMs + (rttMs - peer.rttMs) * RTT_SMOOTHING;
+  }
+
+  /** Notes, where this store holds all that the peer last told of, that it was complete as of then. */
+  refresh(peer: Peer, appliedOf: (store: StoreId) => Sequence): void {
+    if (peer.storeId && appliedOf(peer.storeId) >= peer.sequence) peer.freshAtMs = peer.toldAtMs;
+  }
+}
+
+const UNKNOWN_RTT_MS = 10_000;
+/** The weight of the newest round trip: a changed route shows within a few seconds, one slow ping does not. */
+const RTT_SMOOTHING = 0.3;

@@ -1,0 +1,20 @@
+/**
+ * One-line faults that the simulator switches on to prove that its checks can fail (test/simulation/planted-bugs.ts says
+ * within how many seeds each is found). Nothing else sets them; a server's settings cannot reach them.
+ */
+export type PlantedBug =
+  | 'applied-moves-with-cursor'
+  | 'stream-filtered-by-cursor'
+  | 'gap-is-merged'
+  | 'ship-before-durable'
+  | 'cursor-before-records'
+  | 'merge-by-clock'
+  | 'session-not-covered'
+  | 'quorum-of-one'
+  | 'blind-write-without-context'
+  | 'unbounded-window'
+  | 'expired-stays-visible';
+
+export type PlantedBugs = ReadonlySet<PlantedBug>;
+
+export const NO_BUGS: PlantedBugs = new Set();

@@ -1,0 +1,269 @@
+import { EMPTY_VECTOR } from '@meridian/core/causality/version-vector';
+import type { VersionedRecord } from '@meridian/core/causality/record';
+import { addReadFailure, addReply, isReadDecided, isReadImpossible, type QuorumRead, staleReplicas, startRead } from '@meridian/core/coordination/read';
+import type { SessionToken } from '@meridian/core/coordination/session';
+import type { NodeName, RecordKey, RegionName, StoreId, StoreName } from '@meridian/core/ids';
+import { preferenceList, quorumOf, type Replica as Place } from '@meridian/core/placement/preference-list';
+import { MeridianError } from '@meridian/core/wire/errors';
+import { MERGE, mergeResult, READ, type ReadCall, readResult } from '@meridian/core/wire/messages';
+import { decodeRecord, encodeRecord } from '@meridian/core/wire/record-codec';
+import { vectorEntries, vectorOf } from '@meridian/core/wire/vector-entries';
+import { type Attempt, firstSuccess } from './hedge.ts';
+import { HEDGE_MS, REPAIR_WAIT_MS } from './limits.ts';
+import type { NodeState } from './node-state.ts';
+import type { Peer } from './peers.ts';
+import type { Hop, RequestOptions } from './service.ts';
+
+/** What a read found, and who answered. */
+export interface ReadOutcome {
+  readonly record: VersionedRecord | undefined;
+  readonly node: NodeName;
+  readonly region: RegionName;
+  readonly store: StoreId;
+  readonly asked: number;
+  readonly answered: number;
+  readonly hops: readonly Hop[];
+  readonly stalenessMs: number | null;
+}
+
+/** Reads of one key, at every level, from whichever replicas the level wants. */
+export class Reads {
+  readonly #state: NodeState;
+
+  constructor(state: NodeState) {
+    this.#state = state;
+  }
+
+  read(key: RecordKey, token: SessionToken, options: RequestOptions): Promise<ReadOutcome> {
+    const { catalog } = this.#state;
+    if (options.level === 'eventual') {
+      return catalog.isHeldHere(key) ? this.#readHere(key) : this.#readNearest(key, options);
+    }
+    return options.level === 'session' ? this.#readSession(key, token, options) : this.readQuorum(key, options);
+  }
+
+  async #readHere(key: RecordKey): Promise<ReadOutcome> {
+    const { self, replica, metrics } = this.#state;
+    const record = await replica.read(key);
+    metrics.readsLocal += 1;
+    return { record, ...self.whoAmI(), asked: 1, answered: 1, hops: [], stalenessMs: this.stalenessMs() };
+  }
+
+  /** How long ago this store is known to have held all that every other held; `null` where one was never heard. */
+  stalenessMs(): number | null {
+    const { peers, clock } = this.#state;
+    let oldestMs = Number.POSITIVE_INFINITY;
+    for (const peer of peers.all()) {
+      if (peer.freshAtMs === undefined) return null;
+      if (peer.freshAtMs < oldestMs) oldestMs = peer.freshAtMs;
+    }
+    return oldestMs === Number.POSITIVE_INFINITY ? 0 : Math.max(0, Math.round(clock.monotonicMs() - oldestMs));
+  }
+
+  #placesNearestFirst(key: RecordKey): readonly Place[] {
+    const { catalog, self, peers } = this.#state;
+    return preferenceList(catalog.replicas(key), self, (region) => peers.rttMs(region));
+  }
+
+  #livePeers(key: RecordKey): Peer[] {
+    const { peers, self } = this.#state;
+    return this.#placesNearestFirst(key)
+      .filter(({ store }) => store !== self.store && peers.isStoreLive(store))
+      .map(({ store }) => peers.ofStore(store) as Peer);
+  }
+
+  #readNearest(key: RecordKey, options: RequestOptions): Promise<ReadOutcome> {
+    const targets = this.#livePeers(key);
+    if (targets.length === 0) throw this.#noReplica(key);
+    return this.#hedged(targets.map((peer) => this.#attempt(peer, key, null, options)));
+  }
+
+  #hedged(attempts: readonly Attempt<ReadOutcome>[]): Promise<ReadOutcome> {
+    return firstSuccess(this.#state.clock, attempts).catch((error: unknown) => {
+      if (error instanceof MeridianError) throw error;
+      throw new MeridianError('REPLICA_UNAVAILABLE', 'no replica answered in time', { asked: attempts.length });
+    });
+  }
+
+  #noReplica(key: RecordKey): MeridianError {
+    const missingRegions = [...new Set(this.#state.catalog.replicas(key).map(({ region }) => region))];
+    return new MeridianError('REPLICA_UNAVAILABLE', 'no replica of this key can be reached', { missingRegions });
+  }
+
+  #attempt(peer: Peer, key: RecordKey, token: SessionToken | null, options: RequestOptions): Attempt<ReadOutcome> {
+    return {
+      patienceMs: (peer.rttMs ?? HEDGE_MS) * 1.5 + HEDGE_MS,
+      run: async () => {
+        const startedAtMs = this.#state.clock.monotonicMs();
+        const { bytes, store, stalenessMs } = await this.#ask(peer, key, token, options.requestId, options.timeoutMs);
+        const hop = this.#hop(peer, startedAtMs);
+        return {
+          record: bytes ? decodeRecord(bytes) : undefined,
+          node: peer.node,
+          region: peer.region,
+          store,
+          asked: 1,
+          answered: 1,
+          hops: [hop],
+          stalenessMs: stalenessMs === null ? null : stalenessMs + Math.ceil(hop.ms),
+        };
+      },
+    };
+  }
+
+  #hop(peer: Peer, startedAtMs: number): Hop {
+    return { node: peer.node, region: peer.region, ms: round(this.#state.clock.monotonicMs() - startedAtMs) };
+  }
+
+  async #ask(peer: Peer, key: RecordKey, token: SessionToken | null, requestId: string, timeoutMs: number) {
+    const call: ReadCall = [READ, key, token && vectorEntries(token)];
+    const [bytes, store, isFilled, stalenessMs] = await this.#state.calls.call(peer.node, requestId, timeoutMs, call, readResult);
+    return { bytes, store, isFilled, stalenessMs };
+  }
+
+  /** A peer asks for what this store holds. */
+  async onCall([, key, cover]: ReadCall, timeoutMs: number) {
+    const { catalog, coverage, replica, filling } = this.#state;
+    if (!catalog.isHeldHere(key)) throw new MeridianError('REPLICA_UNAVAILABLE', 'this node holds no replica of the key');
+    if (cover) {
+      const token = vectorOf(cover);
+      if (!(await coverage.wait(() => coverage.isCovered(key, token), timeoutMs))) throw notCovered();
+    }
+    const bytes = await replica.readBytes(key);
+    return [bytes ?? null, replica.storeId, filling.isFilled(), this.stalenessMs()];
+  }
+
+  /** Whoever first covers the session: this store, once what it lacks has come, or a replica that has it already. */
+  #readSession(key: RecordKey, token: SessionToken, options: RequestOptions): Promise<ReadOutcome> {
+    const { catalog, coverage } = this.#state;
+    const isHeldHere = catalog.isHeldHere(key);
+    if (isHeldHere && coverage.isCovered(key, token)) return this.#readHere(key);
+    const attempts = this.#livePeers(key).map((peer) => this.#attempt(peer, key, token, options));
+    const covered = this.#livePeers(key).map((peer) => knownToCover(peer, token));
+    const ordered = [...attempts.filter((_a, at) => covered[at]), ...attempts.filter((_a, at) => !covered[at])];
+    if (isHeldHere) ordered.unshift(this.#waitHere(key, token, options.timeoutMs));
+    if (ordered.length === 0) throw this.#noReplica(key);
+    return this.#hedged(ordered);
+  }
+
+  #waitHere(key: RecordKey, token: SessionToken, timeoutMs: number): Attempt<ReadOutcome> {
+    const { coverage } = this.#state;
+    return {
+      // What is missing here is mostly on its way already; the others are asked as well at once.
+      patienceMs: 0,
+      run: async () => {
+        if (!(await coverage.wait(() => coverage.isCovered(key, token), timeoutMs))) throw notCovered();
+        return this.#readHere(key);
+      },
+    };
+  }
+
+  /** A majority of all replicas; those that answered with less are repaired behind the answer. */
+  async readQuorum(key: RecordKey, options: RequestOptions): Promise<ReadOutcome> {
+    const { catalog, self, peers, filling, metrics } = this.#state;
+    const places = catalog.replicas(key);
+    const required = this.#state.bugs.has('quorum-of-one') ? 1 : quorumOf(places.length);
+    const isHere = places.some(({ store }) => store === self.store) && filling.isFilled();
+    const targets = this.#livePeers(key);
+    metrics.readsQuorum += 1;
+    if (targets.length + (isHere ? 1 : 0) < required) {
+      const missing = places.filter(({ store }) => store !== self.store && !peers.isStoreLive(store));
+      throw quorumUnavailable(required, targets.length + (isHere ? 1 : 0), missing);
+    }
+    return this.#gather(key, places, required, isHere, targets, options);
+  }
+
+  #gather(
+    key: RecordKey,
+    places: readonly Place[],
+    required: number,
+    isHere: boolean,
+    targets: readonly Peer[],
+    options: RequestOptions,
+  ): Promise<ReadOutcome> {
+    const { self, clock, replica } = this.#state;
+    const asked = targets.length + (isHere ? 1 : 0);
+    const hops: Hop[] = [];
+    let read = startRead(places.map(({ store }) => store), required);
+    let settled = 0;
+    let isOver = false;
+    return new Promise((resolve, reject) => {
+      const onReply = (next: QuorumRead): void => {
+        read = next;
+        settled += 1;
+        if (!isOver && isReadDecided(read)) {
+          isOver = true;
+          resolve({ record: read.merged, ...self.whoAmI(), asked, answered: read.replies.size, hops: [...hops], stalenessMs: 0 });
+          if (settled < asked) clock.timer(REPAIR_WAIT_MS, () => this.#repair(key, read, options.requestId));
+        }
+        if (!isOver && (settled === asked || isReadImpossible(read))) {
+          isOver = true;
+          const missing = places.filter(({ store }) => !read.replies.has(store));
+          reject(quorumUnavailable(required, read.replies.size, missing));
+        }
+        if (isOver && settled === asked) this.#repair(key, read, options.requestId);
+      };
+      const ask = (store: StoreName, reply: Promise<VersionedRecord | undefined>): void => {
+        reply.then(
+          (record) => onReply(addReply(read, store, record)),
+          () => onReply(addReadFailure(read, store)),
+        );
+      };
+      if (isHere) ask(self.store, replica.read(key));
+      for (const peer of targets) ask(peer.storeName, this.#quorumReply(peer, key, hops, options));
+    });
+  }
+
+  async #quorumReply(peer: Peer, key: RecordKey, hops: Hop[], options: RequestOptions): Promise<VersionedRecord | undefined> {
+    const startedAtMs = this.#state.clock.monotonicMs();
+    const { bytes, isFilled } = await this.#ask(peer, key, null, options.requestId, options.timeoutMs);
+    if (!isFilled) throw new Error('a store that is being filled answers no quorum');
+    hops.push(this.#hop(peer, startedAtMs));
+    return bytes ? decodeRecord(bytes) : undefined;
+  }
+
+  #repair(key: RecordKey, read: QuorumRead, requestId: string): void {
+    const { self, replica, peers, calls, log, metrics } = this.#state;
+    const { merged } = read;
+    const stale = staleReplicas(read);
+    if (!merged || stale.length === 0) return;
+    const bytes = encodeRecord(merged);
+    for (const store of stale) {
+      metrics.readRepairs += 1;
+      const peer = peers.ofStore(store);
+      const repaired =
+        store === self.store
+          ? replica.merge([{ key, bytes }])
+          : peer && calls.call(peer.node, requestId, REPAIR_WAIT_MS, [MERGE, [[key, bytes]]], mergeResult);
+      repaired?.catch((error: unknown) => log.debug({ requestId, store, reason: (error as Error).message }, 'read repair failed'));
+    }
+  }
+}
+
+function knownToCover(peer: Peer, token: SessionToken): boolean {
+  for (const [store, sequence] of token) {
+    const has = store === peer.storeId ? peer.sequence : (peer.applied.get(store) ?? 0);
+    if (has < sequence) return false;
+  }
+  return true;
+}
+
+export function quorumUnavailable(required: number, reached: number, missing: readonly Place[]): MeridianError {
+  const missingRegions = [...new Set(missing.map(({ region }) => region))];
+  const named = missingRegions.length > 0 ? `, missing ${missingRegions.join(', ')}` : '';
+  return new MeridianError('QUORUM_UNAVAILABLE', `required ${required}, reached ${reached}${named}; nothing was written`, {
+    required,
+    reached,
+    missingRegions,
+  });
+}
+
+function notCovered(): MeridianError {
+  return new MeridianError('SESSION_NOT_COVERED', 'no replica that holds all that this session has seen answered in time');
+}
+
+export function round(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}
+
+export const NO_TOKEN: SessionToken = EMPTY_VECTOR;

@@ -1,0 +1,216 @@
+import { isWanted, type StreamBatch } from '@meridian/core/replication/change-stream';
+import { NO_SEQUENCE, type NodeName, type Sequence, type StoreId, type StoreName } from '@meridian/core/ids';
+import { CHANGES, type Applied, type Follow, type RowEntries } from '@meridian/core/wire/messages';
+import { decodeVector } from '@meridian/core/wire/record-codec';
+import type { Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import type { Commit, Store, StoredRow } from '../ports/store.ts';
+import type { Transport } from '../ports/transport.ts';
+import type { Catalog } from './catalog.ts';
+import { CommitTimes } from './commit-times.ts';
+import { BATCH_BYTES_MAX, BATCH_ROWS_MAX, WINDOW_BYTES } from './limits.ts';
+import type { PlantedBugs } from './planted-bugs.ts';
+
+/** One who follows this store's index, as far as this end knows. */
+interface Follower {
+  readonly node: NodeName;
+  readonly storeName: StoreName;
+  readonly storeId: StoreId;
+  /** How far the index was walked for it. */
+  walkedTo: Sequence;
+  /** Where its cursor will stand once all that was sent has arrived: the next batch joins on there. */
+  sentTo: Sequence;
+  claim: Sequence;
+  isFill: boolean;
+  /** The end of the last complete view that was sent: only such a one lets the follower's claim move. */
+  wholeTo: Sequence;
+  /** The last row that was wanted: below it, an unmoved claim is a lag. */
+  wantedTo: Sequence;
+  /** Sent and not yet acknowledged, in order. */
+  readonly inFlight: { readonly upTo: Sequence; readonly bytes: number }[];
+  inFlightBytes: number;
+  isReading: boolean;
+}
+
+export interface ShipperFigures {
+  readonly rowsSent: number;
+  readonly batchesSent: number;
+  readonly inFlightBytes: number;
+}
+
+/**
+ * The origin's end of replication: walks the by-sequence index for each follower. A follower that keeps up is pushed each
+ * commit as it happens; one that is behind is read to from the index, batch by batch, never more than `WINDOW_BYTES` ahead of
+ * what it has made durable. What waits for a follower that is away is the index itself: nothing is kept in memory for it.
+ */
+export class Shipper {
+  readonly #store: Store;
+  readonly #transport: Transport;
+  readonly #catalog: Catalog;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #bugs: PlantedBugs;
+  readonly #followers = new Map<NodeName, Follower>();
+  readonly #times: CommitTimes;
+  #isStopped = false;
+  #rowsSent = 0;
+  #batchesSent = 0;
+
+  constructor(store: Store, transport: Transport, catalog: Catalog, clock: Clock, log: Log, bugs: PlantedBugs) {
+    this.#store = store;
+    this.#transport = transport;
+    this.#catalog = catalog;
+    this.#clock = clock;
+    this.#log = log;
+    this.#bugs = bugs;
+    this.#times = new CommitTimes(store.sequence, clock.wallMs());
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#followers.clear();
+  }
+
+  figures(): ShipperFigures {
+    let inFlightBytes = 0;
+    for (const follower of this.#followers.values()) inFlightBytes += follower.inFlightBytes;
+    return { rowsSent: this.#rowsSent, batchesSent: this.#batchesSent, inFlightBytes };
+  }
+
+  /** The age of the first wanted change that this node has not yet applied; `undefined` before it first followed. */
+  lagMs(node: NodeName): number | undefined {
+    const follower = this.#followers.get(node);
+    if (!follower) return undefined;
+    if (follower.claim >= follower.wantedTo) return 0;
+    return Math.max(0, this.#clock.wallMs() - this.#times.after(follower.claim));
+  }
+
+  /** A follower says where it stands: go on from there. */
+  onFollow(node: NodeName, storeName: StoreName, [, origin, followerId, cursor, applied, isFill]: Follow): void {
+    if (origin !== this.#store.id || this.#isStopped) return;
+    const former = this.#followers.get(node);
+    const follower: Follower = {
+      node,
+      storeName,
+      storeId: followerId,
+      walkedTo: cursor,
+      sentTo: cursor,
+      claim: applied,
+      isFill,
+      wholeTo: isFill ? NO_SEQUENCE : applied,
+      wantedTo: former?.storeId === followerId ? former.wantedTo : NO_SEQUENCE,
+      inFlight: [],
+      inFlightBytes: 0,
+      isReading: false,
+    };
+    this.#followers.set(node, follower);
+    if (cursor < this.#store.sequence) {
+      this.#log.debug({ peer: node, cursor, sequence: this.#store.sequence, isFill }, 'catch-up starts');
+    }
+    this.#pump(follower);
+    this.#finishView(follower);
+  }
+
+  onApplied(node: NodeName, [, origin, followerId, cursor, applied]: Applied): void {
+    const follower = this.#followers.get(node);
+    if (!follower || origin !== this.#store.id || followerId !== follower.storeId) return;
+    follower.claim = Math.max(follower.claim, applied) as Sequence;
+    while (follower.inFlight.length > 0 && (follower.inFlight[0]?.upTo ?? 0) <= cursor) {
+      follower.inFlightBytes -= follower.inFlight.shift()?.bytes ?? 0;
+    }
+    this.#pump(follower);
+  }
+
+  /** A commit is a small complete view: it goes at once to those who have been sent all before it. */
+  onCommit(commit: Commit): void {
+    this.#times.add(commit.upTo, this.#clock.wallMs());
+    for (const follower of this.#followers.values()) {
+      if (follower.isReading) continue;
+      if (follower.walkedTo === commit.from && this.#hasRoom(follower)) {
+        this.#ship(follower, commit.rows, commit.upTo, true);
+      } else {
+        this.#markWanted(follower, commit.upTo);
+        this.#pump(follower);
+      }
+    }
+  }
+
+  /** Tells followers of sequences that held nothing for them, so that their claims and sessions move on. */
+  onTick(): void {
+    for (const follower of this.#followers.values()) {
+      this.#pump(follower);
+      this.#finishView(follower);
+    }
+  }
+
+  #finishView(follower: Follower): void {
+    const isAtEnd = follower.walkedTo === this.#store.sequence;
+    const owesClaim = isAtEnd && (follower.wholeTo < follower.walkedTo || follower.isFill);
+    if (follower.isReading || !this.#hasRoom(follower) || !(owesClaim || follower.sentTo < follower.walkedTo)) return;
+    this.#send(follower, [], follower.walkedTo, isAtEnd);
+  }
+
+  #hasRoom(follower: Follower): boolean {
+    return this.#transport.isUp(follower.node) && (follower.inFlightBytes < WINDOW_BYTES || this.#bugs.has('unbounded-window'));
+  }
+
+  #markWanted(follower: Follower, sequence: Sequence): void {
+    if (sequence > follower.wantedTo) follower.wantedTo = sequence;
+  }
+
+  #pump(follower: Follower): void {
+    if (follower.isReading || follower.walkedTo >= this.#store.sequence || !this.#hasRoom(follower)) return;
+    follower.isReading = true;
+    // One batch a tick: live requests get their turn between two.
+    this.#clock.soon(() => {
+      this.#readOn(follower).catch((error: unknown) => {
+        follower.isReading = false;
+        this.#log.error({ peer: follower.node, reason: (error as Error).message }, 'reading changes for a peer failed');
+      });
+    });
+  }
+
+  async #readOn(follower: Follower): Promise<void> {
+    const page = await this.#store.changes(follower.walkedTo, { rowsMax: BATCH_ROWS_MAX, bytesMax: BATCH_BYTES_MAX });
+    follower.isReading = false;
+    if (this.#isStopped || this.#followers.get(follower.node) !== follower) return;
+    this.#ship(follower, page.rows, page.upTo, page.isComplete);
+    this.#pump(follower);
+  }
+
+  #ship(follower: Follower, rows: readonly StoredRow[], upTo: Sequence, isWhole: boolean): void {
+    const wanted: RowEntries = rows.filter((row) => this.#isWantedBy(follower, row)).map((row) => [row.key, row.record] as const);
+    follower.walkedTo = upTo;
+    if (wanted.length > 0) this.#markWanted(follower, upTo);
+    // Where nothing of it was for this follower, it is told with the next batch or the next tick.
+    if (wanted.length > 0) this.#send(follower, wanted, upTo, isWhole);
+  }
+
+  #isWantedBy(follower: Follower, row: StoredRow): boolean {
+    const bound = this.#bugs.has('stream-filtered-by-cursor') ? follower.sentTo : follower.claim;
+    return (
+      isWanted(this.#store.id, decodeVector(row.record), bound, follower.isFill) &&
+      this.#catalog.isHeldBy(follower.storeName, row.key)
+    );
+  }
+
+  #send(follower: Follower, rows: RowEntries, upTo: Sequence, isWhole: boolean): void {
+    const batch: StreamBatch = { from: follower.sentTo, upTo, isWhole };
+    const isSent = this.#transport.send(follower.node, [CHANGES, this.#store.id, follower.storeId, batch.from, upTo, isWhole, rows]);
+    if (!isSent) {
+      // Nothing is lost: the follower asks again from its cursor once it hears of this store's sequence.
+      follower.walkedTo = follower.sentTo;
+      return;
+    }
+    const bytes = rows.reduce((sum, [, record]) => sum + record.length, 0);
+    follower.sentTo = upTo;
+    follower.inFlight.push({ upTo, bytes });
+    follower.inFlightBytes += bytes;
+    if (isWhole) {
+      follower.isFill = false;
+      follower.wholeTo = upTo;
+    }
+    this.#rowsSent += rows.length;
+    this.#batchesSent += 1;
+  }
+}

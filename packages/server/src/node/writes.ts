@@ -1,0 +1,203 @@
+import type { VersionVector } from '@meridian/core/causality/version-vector';
+import type { SessionToken } from '@meridian/core/coordination/session';
+import { addDurable, addWriteFailure, isWriteDecided, isWriteImpossible, type QuorumWrite, startWrite } from '@meridian/core/coordination/write';
+import { NO_SEQUENCE, type NodeName, type RecordKey, type RegionName, type Sequence, type StoreId } from '@meridian/core/ids';
+import { preferenceList, quorumOf, type Replica as Place } from '@meridian/core/placement/preference-list';
+import { MeridianError } from '@meridian/core/wire/errors';
+import { MERGE, mergeResult, WRITE, type WriteCall, type WriteResult, writeResult } from '@meridian/core/wire/messages';
+import { encodeRecord } from '@meridian/core/wire/record-codec';
+import { vectorEntries, vectorOf } from '@meridian/core/wire/vector-entries';
+import { CallFailed } from './calls.ts';
+import type { NodeState } from './node-state.ts';
+import type { Peer } from './peers.ts';
+import { quorumUnavailable, type Reads, round } from './reads.ts';
+import type { LocalWriteResult } from './replica.ts';
+import type { Hop, Level, RequestOptions } from './service.ts';
+
+export interface WriteInput {
+  /** `null` deletes. */
+  readonly body: Uint8Array | null;
+  readonly contentType: string;
+  readonly ttlMs: number | null;
+  readonly context: VersionVector | undefined;
+  readonly session: SessionToken;
+  readonly onlyIfAbsent: boolean;
+}
+
+export interface WriteOutcome {
+  readonly store: StoreId;
+  readonly node: NodeName;
+  readonly region: RegionName;
+  /** 0 where nothing was written. */
+  readonly sequence: Sequence;
+  readonly vector: VersionVector;
+  readonly timeMs: number;
+  readonly expiresAtMs: number | null;
+  readonly existed: boolean;
+  readonly asked: number;
+  readonly answered: number;
+  readonly hops: readonly Hop[];
+}
+
+/** Writes of one key: on this store where it is a replica, else passed on to the nearest that is. */
+export class Writes {
+  readonly #state: NodeState;
+  readonly #reads: Reads;
+
+  constructor(state: NodeState, reads: Reads) {
+    this.#state = state;
+    this.#reads = reads;
+  }
+
+  write(key: RecordKey, input: WriteInput, options: RequestOptions): Promise<WriteOutcome> {
+    const { catalog, self } = this.#state;
+    if (!catalog.isHeldHere(key)) return this.#passOn(key, input, options);
+    const places = catalog.replicas(key);
+    const targets = options.level === 'quorum' ? places : places.filter(({ region }) => region === self.region);
+    return this.#execute(key, input, targets, options);
+  }
+
+  /** A peer in a region without a replica, or on a store without this key, passes a write on. */
+  async onCall(from: NodeName, call: WriteCall, requestId: string, timeoutMs: number): Promise<WriteResult> {
+    const { catalog, self, peers } = this.#state;
+    const [, key, body, contentType, ttlMs, context, session, level, conditions] = call;
+    if (!catalog.isHeldHere(key)) throw new MeridianError('REPLICA_UNAVAILABLE', 'this node holds no replica of the key');
+    const places = catalog.replicas(key);
+    // A coordinator in a region with none asks for the nearest one: this store.
+    const isSameRegion = peers.get(from)?.region === self.region;
+    const targets =
+      level === 'quorum' ? places : places.filter(({ region, store }) => (isSameRegion ? region === self.region : store === self.store));
+    const input = { body, contentType, ttlMs, context: context ? vectorOf(context) : undefined, session: vectorOf(session), onlyIfAbsent: conditions === 1 };
+    const outcome = await this.#execute(key, input, targets, { requestId, timeoutMs, level: level as Level });
+    const { store, sequence, vector, timeMs, expiresAtMs, existed, asked, answered } = outcome;
+    return [store, sequence, vectorEntries(vector), timeMs, expiresAtMs, existed, asked, answered];
+  }
+
+  async #execute(key: RecordKey, input: WriteInput, targets: readonly Place[], options: RequestOptions): Promise<WriteOutcome> {
+    const { self, replica, clock } = this.#state;
+    const deadlineMs = clock.monotonicMs() + options.timeoutMs;
+    const required = quorumOf(targets.length);
+    if (required > 1) this.#ensureReachable(targets, required, options.level);
+    await this.#state.readyToWrite();
+    await this.#readBefore(key, input, options);
+    const result = await replica.write(key, input);
+    const timeMs = result.record?.siblings[0]?.timeMs ?? 0;
+    const head = {
+      ...self.whoAmI(),
+      store: result.store,
+      sequence: result.sequence ?? NO_SEQUENCE,
+      vector: result.record?.vector ?? new Map(),
+      timeMs,
+      expiresAtMs: result.record?.siblings[0]?.expiresAtMs ?? null,
+      existed: result.existed,
+    };
+    if (result.sequence === undefined || required === 1) return { ...head, asked: 1, answered: 1, hops: [] };
+    const { asked, answered, hops } = await this.#spread(key, result, targets, required, deadlineMs, options);
+    return { ...head, asked, answered, hops };
+  }
+
+  #ensureReachable(targets: readonly Place[], required: number, level: Level): void {
+    const { self, peers, filling } = this.#state;
+    const missing = targets.filter(({ store }) => store !== self.store && !peers.isStoreLive(store));
+    const isHere = level !== 'quorum' || filling.isFilled();
+    const reached = targets.length - missing.length - (isHere ? 0 : 1);
+    if (reached < required) throw quorumUnavailable(required, reached, missing);
+  }
+
+  /**
+   * What must be known here before the write. A session's write must follow what the session has seen: where this store does
+   * not cover the token yet, the record is fetched from one that does. A conditional or a delete at level quorum looks at a majority.
+   */
+  async #readBefore(key: RecordKey, input: WriteInput, options: RequestOptions): Promise<void> {
+    const { coverage, replica } = this.#state;
+    const mustRead =
+      options.level === 'quorum'
+        ? input.onlyIfAbsent || input.body === null
+        : options.level === 'session' && !coverage.isCovered(key, input.session);
+    if (!mustRead) return;
+    const { record } = await this.#reads.read(key, input.session, options);
+    if (record) await replica.merge([{ key, bytes: encodeRecord(record) }]);
+  }
+
+  /** Sends what is durable here to the other targets, until enough have it on disk. */
+  #spread(
+    key: RecordKey,
+    result: LocalWriteResult,
+    targets: readonly Place[],
+    required: number,
+    deadlineMs: number,
+    options: RequestOptions,
+  ): Promise<{ asked: number; answered: number; hops: readonly Hop[] }> {
+    const { self, peers, calls, clock, filling } = this.#state;
+    const others = targets.filter(({ store }) => store !== self.store).map(({ store }) => peers.ofStore(store) as Peer);
+    const startedAtMs = clock.monotonicMs();
+    const hops: Hop[] = [];
+    let write = startWrite(targets.map(({ store }) => store), this.#state.bugs.has('quorum-of-one') ? 1 : required);
+    if (options.level !== 'quorum' || filling.isFilled()) write = addDurable(write, self.store);
+    return new Promise((resolve, reject) => {
+      let isOver = false;
+      const onOutcome = (next: QuorumWrite): void => {
+        write = next;
+        if (isOver) return;
+        if (isWriteDecided(write)) {
+          isOver = true;
+          resolve({ asked: targets.length, answered: write.durable.size, hops });
+        } else if (isWriteImpossible(write)) {
+          isOver = true;
+          reject(outcomeUnknown(write, targets));
+        }
+      };
+      onOutcome(write);
+      for (const peer of others) {
+        const timeoutMs = Math.max(1, deadlineMs - clock.monotonicMs());
+        const merge = calls.call(peer.node, options.requestId, timeoutMs, [MERGE, [[key, result.bytes as Uint8Array]]], mergeResult);
+        merge.then(
+          () => {
+            hops.push({ node: peer.node, region: peer.region, ms: round(clock.monotonicMs() - startedAtMs) });
+            onOutcome(addDurable(write, peer.storeName));
+          },
+          () => onOutcome(addWriteFailure(write, peer.storeName)),
+        );
+      }
+    });
+  }
+
+  /** Tries the replicas nearest first. Once one may have taken the write, no other is tried: a second dot would make a sibling of it. */
+  async #passOn(key: RecordKey, input: WriteInput, options: RequestOptions): Promise<WriteOutcome> {
+    const { catalog, peers, self, calls, clock, metrics } = this.#state;
+    const places = preferenceList(catalog.replicas(key), self, (region) => peers.rttMs(region));
+    metrics.writesPassedOn += 1;
+    const { body, contentType, ttlMs, context, session, onlyIfAbsent } = input;
+    const call: WriteCall = [WRITE, key, body, contentType, ttlMs, context ? vectorEntries(context) : null, vectorEntries(session), options.level, onlyIfAbsent ? 1 : 0];
+    for (const { store } of places) {
+      const peer = peers.ofStore(store);
+      if (!peer || !peers.isLive(peer)) continue;
+      const startedAtMs = clock.monotonicMs();
+      try {
+        const result = await calls.call(peer.node, options.requestId, options.timeoutMs, call, writeResult);
+        return outcomeOf(result, peer, round(clock.monotonicMs() - startedAtMs));
+      } catch (error) {
+        if (!(error instanceof CallFailed)) throw error;
+        if (error.wasSent) throw new MeridianError('OUTCOME_UNKNOWN', `the write was passed on to ${peer.region}, and no answer came`, { region: peer.region });
+      }
+    }
+    const missingRegions = [...new Set(places.map(({ region }) => region))];
+    throw new MeridianError('REPLICA_UNAVAILABLE', 'no replica of this key can be reached; nothing was written', { missingRegions });
+  }
+}
+
+function outcomeOf(result: WriteResult, peer: Peer, ms: number): WriteOutcome {
+  const [store, sequence, vector, timeMs, expiresAtMs, existed, asked, answered] = result;
+  const hops = [{ node: peer.node, region: peer.region, ms }];
+  return { store, node: peer.node, region: peer.region, sequence, vector: vectorOf(vector), timeMs, expiresAtMs, existed, asked, answered, hops };
+}
+
+function outcomeUnknown(write: QuorumWrite, targets: readonly Place[]): MeridianError {
+  const missingRegions = [...new Set(targets.filter(({ store }) => !write.durable.has(store)).map(({ region }) => region))];
+  return new MeridianError(
+    'OUTCOME_UNKNOWN',
+    `required ${write.required}, durable on ${write.durable.size}, not confirmed by ${missingRegions.join(', ')}; the write may still reach them`,
+    { required: write.required, reached: write.durable.size, missingRegions },
+  );
+}
+

@@ -1,0 +1,149 @@
+import type { VersionVector } from '@meridian/core/causality/version-vector';
+import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
+
+/** A record as it is kept: `record` are the bytes of core/wire/record-codec; `sequence` is its row in the by-sequence index. */
+export interface StoredRow {
+  readonly key: RecordKey;
+  readonly sequence: Sequence;
+  readonly record: Uint8Array;
+}
+
+/** How far this store has come with one origin (ARCHITECTURE.md, "Replication by sequence"). */
+export interface FollowPosition {
+  /** How far the origin's index was walked; where to go on. */
+  readonly cursor: Sequence;
+  /** The claim: every dot of the origin up to here has been merged, for the keys this store hosts. */
+  readonly applied: Sequence;
+  /** Whether all that the origin held, of whatever dots, has been taken in once. */
+  readonly isFilled: boolean;
+}
+
+export interface RecordWrite {
+  readonly key: RecordKey;
+  /** The record's new bytes; `null` removes it with its index row, and takes no sequence. */
+  readonly record: Uint8Array | null;
+}
+
+/** What a `decide` function sees: this store's state at its turn, with all earlier decisions in it. */
+export interface UpdateView {
+  readonly store: StoreId;
+  /** The sequence that the first write of this decision gets; the next gets one more, and so on. */
+  readonly nextSequence: Sequence;
+  /** The claims for every origin, this store's own (its sequence) among them. */
+  readonly applied: VersionVector;
+  /** The bytes of the record under `keys[at]`. */
+  record(at: number): Uint8Array | undefined;
+  position(origin: StoreId): FollowPosition | undefined;
+}
+
+export interface UpdateDecision<Result> {
+  /** Each key at most once; only keys that were asked for. */
+  readonly writes: readonly RecordWrite[];
+  /** In the same transaction as the records they speak of. */
+  readonly positions?: ReadonlyMap<StoreId, FollowPosition>;
+  readonly result: Result;
+}
+
+/** Pure: it may run more than once, and of a run that did not commit nothing remains. Where it throws, only its own update fails. */
+export type Decide<Result> = (view: UpdateView) => UpdateDecision<Result>;
+
+/** What one commit made durable: a complete view of the index from the commit before up to `upTo`. */
+export interface Commit {
+  /** The sequence before this commit: `rows` are all the rows above it. */
+  readonly from: Sequence;
+  readonly upTo: Sequence;
+  /** In order of their sequences; a key written twice in the commit stands once, at its last. */
+  readonly rows: readonly StoredRow[];
+}
+
+export interface RowPage {
+  readonly rows: readonly StoredRow[];
+  /** Whether the page ends with the range, not with a limit. */
+  readonly isComplete: boolean;
+}
+
+export interface ChangesPage extends RowPage {
+  /** The index was walked up to here: the last row, or, of a complete page, the store's sequence in the same view. */
+  readonly upTo: Sequence;
+}
+
+export interface PageLimits {
+  readonly rowsMax: number;
+  /** A page ends after the row that reaches this; it always holds at least one row where there is one. */
+  readonly bytesMax: number;
+}
+
+export interface StoreFigures {
+  readonly engine: string;
+  readonly records: number;
+  readonly bytesUsed: number;
+  readonly bytesFree: number;
+}
+
+export class StoreFullError extends Error {
+  override readonly name = 'StoreFullError';
+}
+
+export class StoreFailedError extends Error {
+  override readonly name = 'StoreFailedError';
+}
+
+export type StoreOpenProblem =
+  | 'IN_USE'
+  | 'NOT_A_DIRECTORY'
+  | 'NOT_WRITABLE'
+  | 'NO_SPACE'
+  | 'OTHER_STORE'
+  | 'UNKNOWN_FORMAT'
+  | 'UNREADABLE';
+
+/** Why a store cannot be opened. The message is one line for the operator, and names the path. */
+export class StoreOpenError extends Error {
+  override readonly name = 'StoreOpenError';
+  readonly problem: StoreOpenProblem;
+
+  constructor(problem: StoreOpenProblem, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.problem = problem;
+  }
+}
+
+/**
+ * One durable copy of some partitions. Held by test/conformance/store.ts:
+ * - what `update` resolved for is on disk: it survives SIGKILL and power loss; and nothing is visible to `get`, `scan`,
+ *   `changes` or `onCommit` before it is there
+ * - updates take effect one after another, in the order they were asked for; a failed one leaves nothing behind
+ * - a sequence that became visible is never given to anything else, over restarts too
+ */
+export interface Store {
+  readonly id: StoreId;
+  /** Whether this store was made at this opening: its disk was empty. */
+  readonly isNew: boolean;
+  /** The highest durable sequence; 0 for an empty store. */
+  readonly sequence: Sequence;
+  /** Durable positions, by origin. */
+  readonly positions: ReadonlyMap<StoreId, FollowPosition>;
+
+  get(key: RecordKey): Promise<Uint8Array | undefined>;
+  /**
+   * Reads `keys`, decides, writes: atomically, durable when it resolves. Concurrent calls share a commit.
+   * @throws StoreFullError, StoreFailedError: nothing of this update was kept. Whatever `decide` throws, likewise.
+   */
+  update<Result>(keys: readonly RecordKey[], decide: Decide<Result>): Promise<Result>;
+  /** Records with `from <= key < to`, in the order of their UTF-8 bytes, from one consistent view. */
+  scan(from: RecordKey, to: RecordKey, limits: PageLimits): Promise<RowPage>;
+  /** Rows above a sequence, in order, from one consistent view. One row for a key, at its latest sequence. */
+  changes(after: Sequence, limits: PageLimits): Promise<ChangesPage>;
+  /** Takes a new id before the next update; sequences go on. The old id's claim stays, as that of an origin like others. */
+  renewId(): Promise<void>;
+  /** Forgets all positions: what follows is taken in from the start. Durable when it resolves. */
+  forgetPositions(): Promise<void>;
+  /** Small durable texts that belong to this store, e.g. the layout it was last opened under. */
+  note(name: string): string | undefined;
+  setNote(name: string, text: string): Promise<void>;
+  figures(): Promise<StoreFigures>;
+  /** Called after each commit that wrote records, in order, once all of it is durable and visible. */
+  onCommit(listener: (commit: Commit) => void): void;
+  /** Finishes what was asked for, then closes. Further calls fail with StoreFailedError. */
+  close(): Promise<void>;
+}
