@@ -1,3 +1,5 @@
+import { EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
+import type { Sequence } from '@meridian/core/ids';
 import { quorumOf } from '@meridian/core/placement/preference-list';
 import type { PlacementTable } from '@meridian/core/placement/placement-table';
 import type { Log } from '../ports/log.ts';
@@ -17,6 +19,7 @@ export class Filling {
   readonly #placement: PlacementTable;
   readonly #fingerprint: string;
   readonly #log: Log;
+  #inheritedClaims: () => VersionVector = () => EMPTY_VECTOR;
   #isFilled: boolean;
 
   constructor(store: Store, peers: Peers, placement: PlacementTable, fingerprint: string, log: Log) {
@@ -26,6 +29,11 @@ export class Filling {
     this.#fingerprint = fingerprint;
     this.#log = log;
     this.#isFilled = store.note(FILLED_NOTE) === fingerprint;
+  }
+
+  /** Where to learn what the origins claim of stores that are gone. */
+  listen(inheritedClaims: () => VersionVector): void {
+    this.#inheritedClaims = inheritedClaims;
   }
 
   isFilled = (): boolean => this.#isFilled;
@@ -45,6 +53,22 @@ export class Filling {
     this.#log.warn({ reason }, 'this store takes in anew what its peers hold; it answers no quorum until then');
   }
 
+  /** Stores that are gone stream nothing: what they wrote came with the fill, and so does the claim to hold it. */
+  async #inherit(): Promise<void> {
+    const living = new Set([this.#store.id, ...[...this.#peers.all()].map(({ storeId }) => storeId)]);
+    const gone = [...this.#inheritedClaims()].filter(([store]) => !living.has(store));
+    if (gone.length === 0) return;
+    await this.#store.update([], (view) => {
+      const positions = new Map(
+        gone.map(([store, sequence]) => {
+          const applied = Math.max(sequence, view.position(store)?.applied ?? 0) as Sequence;
+          return [store, { cursor: applied, applied, isFilled: true }] as const;
+        }),
+      );
+      return { writes: [], positions, result: undefined };
+    });
+  }
+
   async check(): Promise<void> {
     if (this.#isFilled) return;
     const others = this.#placement.allStores().filter(({ name }) => this.#peers.ofStore(name) !== undefined);
@@ -57,6 +81,7 @@ export class Filling {
     }
     if (filledFrom + 1 < quorumOf(others.length + 1)) return;
     this.#isFilled = true;
+    await this.#inherit();
     await this.#store.setNote(FILLED_NOTE, this.#fingerprint);
     this.#log.info({ origins: filledFrom, sequence: this.#store.sequence }, 'this store is filled');
   }

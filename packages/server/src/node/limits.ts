@@ -7,11 +7,16 @@ export const SUSPECT_MS = 2_000;
 /** A restarted store waits so long to hear whether a peer has seen more of it than it has itself, before it takes a write. */
 export const FIRST_GREETING_MS = 1_000;
 
-/** Rows and bytes of one catch-up batch: small enough that merging it holds the event loop for a few milliseconds only. */
-export const BATCH_ROWS_MAX = 256;
-export const BATCH_BYTES_MAX = 512 * 1024;
-/** Bytes on the way to one follower, not yet acknowledged: 20,000 records of 200 bytes a second over 250 ms of round trip need 1 MiB. */
-export const WINDOW_BYTES = 4 * 1024 * 1024;
+/** How much of a stream is handled at once. The simulator makes them small, so that few keys make many batches. */
+export interface StreamLimits {
+  /** Rows and bytes of one catch-up batch: small enough that merging it holds the event loop for a few milliseconds only. */
+  readonly batchRowsMax: number;
+  readonly batchBytesMax: number;
+  /** Bytes on the way to one follower, not yet acknowledged: 20,000 records of 200 bytes a second over 250 ms of round trip need 1 MiB. */
+  readonly windowBytes: number;
+}
+
+export const STREAM_LIMITS: StreamLimits = { batchRowsMax: 256, batchBytesMax: 512 * 1024, windowBytes: 4 * 1024 * 1024 };
 /** A follower that has not moved for so long asks again from where it is. */
 export const STREAM_STALL_MS = 2_000;
 

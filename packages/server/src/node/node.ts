@@ -15,7 +15,7 @@ import { Coverage } from './coverage.ts';
 import { Filling } from './filling.ts';
 import { Following } from './following.ts';
 import { KeyValues } from './key-values.ts';
-import { FIRST_GREETING_MS, PING_MS } from './limits.ts';
+import { FIRST_GREETING_MS, PING_MS, STREAM_LIMITS } from './limits.ts';
 import { Listing } from './listing.ts';
 import { Namespaces } from './namespaces.ts';
 import { newMetrics } from './node-metrics.ts';
@@ -70,6 +70,7 @@ export class MeridianNode implements service.Service {
   constructor(parts: NodeParts) {
     const { node, region, storeName, placement, store, transport, clock, random, seal, hashes, log } = parts;
     const bugs = parts.plantedBugs ?? NO_BUGS;
+    const limits = parts.streamLimits ?? STREAM_LIMITS;
     this.#parts = parts;
     this.node = node;
     this.region = region;
@@ -84,8 +85,9 @@ export class MeridianNode implements service.Service {
     const readyToWrite = (): Promise<void> | undefined => this.#writeGate;
     const metrics = newMetrics();
     this.#state = { self, placement, store, replica, catalog, coverage, filling, peers, calls, clock, seal, hashes, log, metrics, bugs, readyToWrite };
-    this.#shipper = new Shipper(store, transport, catalog, clock, log, bugs);
-    this.#following = new Following(parts, { catalog, replica, calls, peers, bugs, isFilled: filling.isFilled }, this.#followingEvents());
+    this.#shipper = new Shipper(store, transport, catalog, clock, log, limits, bugs);
+    this.#following = new Following(parts, { catalog, replica, calls, peers, limits, bugs, isFilled: filling.isFilled }, this.#followingEvents());
+    filling.listen(() => this.#following.inheritedClaims());
     const tokens = new Tokens(seal);
     this.#tokens = tokens;
     this.#reads = new Reads(this.#state);

@@ -7,6 +7,7 @@ import type { Random } from '../ports/random.ts';
 import type { Seal } from '../ports/seal.ts';
 import type { Store } from '../ports/store.ts';
 import type { Transport } from '../ports/transport.ts';
+import type { StreamLimits } from './limits.ts';
 import type { PlantedBugs } from './planted-bugs.ts';
 
 /** What a node is made of. The composition root chooses the adapters; the simulator hands in its own. */
@@ -23,6 +24,8 @@ export interface NodeParts {
   readonly hashes: Hashes;
   readonly log: Log;
   readonly version: string;
+  /** The defaults, where not given. */
+  readonly streamLimits?: StreamLimits;
   /** Faults for the simulator to find. Empty everywhere else. */
   readonly plantedBugs?: PlantedBugs;
 }

@@ -6,7 +6,6 @@ export type PlantedBug =
   | 'applied-moves-with-cursor'
   | 'stream-filtered-by-cursor'
   | 'gap-is-merged'
-  | 'ship-before-durable'
   | 'cursor-before-records'
   | 'merge-by-clock'
   | 'session-not-covered'

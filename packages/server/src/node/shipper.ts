@@ -8,7 +8,7 @@ import type { Commit, Store, StoredRow } from '../ports/store.ts';
 import type { Transport } from '../ports/transport.ts';
 import type { Catalog } from './catalog.ts';
 import { CommitTimes } from './commit-times.ts';
-import { BATCH_BYTES_MAX, BATCH_ROWS_MAX, WINDOW_BYTES } from './limits.ts';
+import type { StreamLimits } from './limits.ts';
 import type { PlantedBugs } from './planted-bugs.ts';
 
 /** One who follows this store's index, as far as this end knows. */
@@ -40,7 +40,7 @@ export interface ShipperFigures {
 
 /**
  * The origin's end of replication: walks the by-sequence index for each follower. A follower that keeps up is pushed each
- * commit as it happens; one that is behind is read to from the index, batch by batch, never more than `WINDOW_BYTES` ahead of
+ * commit as it happens; one that is behind is read to from the index, batch by batch, never more than a window ahead of
  * what it has made durable. What waits for a follower that is away is the index itself: nothing is kept in memory for it.
  */
 export class Shipper {
@@ -49,6 +49,7 @@ export class Shipper {
   readonly #catalog: Catalog;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #limits: StreamLimits;
   readonly #bugs: PlantedBugs;
   readonly #followers = new Map<NodeName, Follower>();
   readonly #times: CommitTimes;
@@ -56,12 +57,13 @@ export class Shipper {
   #rowsSent = 0;
   #batchesSent = 0;
 
-  constructor(store: Store, transport: Transport, catalog: Catalog, clock: Clock, log: Log, bugs: PlantedBugs) {
+  constructor(store: Store, transport: Transport, catalog: Catalog, clock: Clock, log: Log, limits: StreamLimits, bugs: PlantedBugs) {
     this.#store = store;
     this.#transport = transport;
     this.#catalog = catalog;
     this.#clock = clock;
     this.#log = log;
+    this.#limits = limits;
     this.#bugs = bugs;
     this.#times = new CommitTimes(store.sequence, clock.wallMs());
   }
@@ -151,7 +153,7 @@ export class Shipper {
   }
 
   #hasRoom(follower: Follower): boolean {
-    return this.#transport.isUp(follower.node) && (follower.inFlightBytes < WINDOW_BYTES || this.#bugs.has('unbounded-window'));
+    return this.#transport.isUp(follower.node) && (follower.inFlightBytes < this.#limits.windowBytes || this.#bugs.has('unbounded-window'));
   }
 
   #markWanted(follower: Follower, sequence: Sequence): void {
@@ -171,7 +173,7 @@ export class Shipper {
   }
 
   async #readOn(follower: Follower): Promise<void> {
-    const page = await this.#store.changes(follower.walkedTo, { rowsMax: BATCH_ROWS_MAX, bytesMax: BATCH_BYTES_MAX });
+    const page = await this.#store.changes(follower.walkedTo, { rowsMax: this.#limits.batchRowsMax, bytesMax: this.#limits.batchBytesMax });
     follower.isReading = false;
     if (this.#isStopped || this.#followers.get(follower.node) !== follower) return;
     this.#ship(follower, page.rows, page.upTo, page.isComplete);

@@ -1,0 +1,166 @@
+import { dotText } from '@meridian/core/causality/dot';
+import { type Sibling, type VersionedRecord, isLive } from '@meridian/core/causality/record';
+import { covers, EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
+import { type RecordKey, namespaceIdOf } from '@meridian/core/ids';
+import { decodeRecord as decode } from '@meridian/core/wire/record-codec';
+import { CATALOG_NAMESPACE } from '@meridian/server/node/catalog';
+import type { StoreWatcher } from './watched-store.ts';
+import type { Member, SimulatedCluster } from './simulated-cluster.ts';
+
+/** One write as the oracle knows it, named by its dot. */
+interface KnownWrite {
+  readonly key: RecordKey;
+  readonly dot: Sibling['dot'];
+  readonly name: string;
+  readonly isDelete: boolean;
+  readonly body: string;
+  /** All writes that this one was made in knowledge of, and theirs. */
+  readonly past: ReadonlySet<string>;
+}
+
+export class InvariantBroken extends Error {
+  override readonly name = 'InvariantBroken';
+  readonly invariant: number;
+
+  constructor(invariant: number, detail: string) {
+    super(`invariant ${invariant}: ${detail}`);
+    this.invariant = invariant;
+  }
+}
+
+const decoder = new TextDecoder();
+const textOf = (body: Uint8Array | null): string => (body === null ? '' : decoder.decode(body));
+
+/**
+ * A dumb oracle beside the clever code: it keeps every write with the explicit set of writes it was made in knowledge of, and
+ * asks no vector. Numbers of invariants are those of docs/reliability (docs/reference/invariants.md).
+ */
+export class Oracle implements StoreWatcher {
+  readonly #byName = new Map<string, KnownWrite>();
+  readonly #bodyOfDot = new Map<string, string>();
+  readonly #acknowledged = new Map<string, KnownWrite>();
+  /** What the write under way at a key was given: `undefined` for a blind one. Set by the client for its very next decision. */
+  readonly #contexts = new Map<string, readonly string[] | undefined>();
+
+  /** A client is about to write this body: made in knowledge of the writes named, or blind. */
+  announce(key: RecordKey, body: string, seen: readonly string[] | undefined): void {
+    this.#contexts.set(`${key}|${body}`, seen);
+  }
+
+  onDecision(member: Member, key: RecordKey, before: VersionedRecord | undefined, after: VersionedRecord): void {
+    if (namespaceIdOf(key) === CATALOG_NAMESPACE) return;
+    for (const sibling of after.siblings) {
+      const isOwnAndNew = sibling.dot.store === member.process?.store.id && !before?.siblings.some((other) => dotText(other.dot) === dotText(sibling.dot));
+      if (!isOwnAndNew) continue;
+      const name = dotText(sibling.dot);
+      const body = textOf(sibling.body);
+      const announced = this.#contexts.get(`${key}|${body}`);
+      // What a blind write, or a delete, overwrites is what its replica held.
+      const direct = announced ?? (before?.siblings ?? []).map(({ dot }) => dotText(dot));
+      const past = new Set<string>();
+      for (const seen of direct) {
+        past.add(seen);
+        for (const earlier of this.#byName.get(seen)?.past ?? []) past.add(earlier);
+      }
+      this.#byName.set(name, { key, dot: sibling.dot, name, isDelete: sibling.body === null, body, past });
+    }
+  }
+
+  onDurable(_member: Member, key: RecordKey, record: VersionedRecord): void {
+    if (namespaceIdOf(key) === CATALOG_NAMESPACE) return;
+    for (const sibling of record.siblings) {
+      const name = dotText(sibling.dot);
+      const body = `${key}|${textOf(sibling.body)}`;
+      const known = this.#bodyOfDot.get(name);
+      if (known !== undefined && known !== body) throw new InvariantBroken(6, `dot ${name} was issued twice: for ${known} and for ${body}`);
+      this.#bodyOfDot.set(name, body);
+    }
+  }
+
+  writesOf(key: RecordKey): readonly KnownWrite[] {
+    return [...this.#byName.values()].filter((write) => write.key === key);
+  }
+
+  acknowledge(name: string): void {
+    const write = this.#byName.get(name);
+    if (!write) throw new InvariantBroken(8, `a write was acknowledged that no store decided: ${name}`);
+    this.#acknowledged.set(name, write);
+  }
+
+  get acknowledgedCount(): number {
+    return this.#acknowledged.size;
+  }
+
+  /** Invariant 8: at this moment, how many of the holders would still have the write after a crash. */
+  checkDurable(name: string, holders: readonly Member[], required: number): void {
+    const write = this.#byName.get(name);
+    if (!write) return;
+    const durable = holders.filter(({ disk }) => covers(disk.durableRecord(write.key) ? vectorOf(disk, write.key) : EMPTY_VECTOR, write.dot));
+    if (durable.length < required) {
+      throw new InvariantBroken(8, `${name} was acknowledged as durable on ${required}, and is on ${durable.length} of ${holders.map(({ name: node }) => node).join(', ')}`);
+    }
+  }
+
+  /** Invariants 1, 2, 6, 7, of a cluster that is quiet. */
+  checkQuiet(cluster: SimulatedCluster, holdersOf: (key: RecordKey) => readonly Member[], wallMs: number, isLww: (key: RecordKey) => boolean): void {
+    const keys = new Set([...this.#byName.values()].map(({ key }) => key));
+    for (const key of keys) this.#checkKey(key, holdersOf(key), wallMs, isLww(key));
+    for (const member of cluster.members) {
+      for (const key of member.disk.durableKeys()) {
+        if (namespaceIdOf(key) !== CATALOG_NAMESPACE && !holdersOf(key).includes(member)) {
+          throw new InvariantBroken(12, `${member.name} holds ${key}, which is not placed there`);
+        }
+      }
+    }
+  }
+
+  #checkKey(key: RecordKey, holders: readonly Member[], wallMs: number, isLww: boolean): void {
+    const records = holders.map(({ disk }) => disk.durableRecord(key));
+    const first = records[0];
+    records.forEach((record, at) => {
+      if (!isSameBytes(first, record)) {
+        const views = holders.map((holder) => `${holder.name}: ${describe(holder, key)}`).join(' | ');
+        throw new InvariantBroken(2, `${key} differs between ${holders[0]?.name} and ${holders[at]?.name}: ${views}`);
+      }
+    });
+    const siblings = first ? recordOf(holders[0] as Member, key).siblings : [];
+    const alive = new Set(siblings.map(({ dot }) => dotText(dot)));
+    const past = new Set<string>();
+    for (const write of this.#byName.values()) {
+      if (write.key !== key || !(this.#acknowledged.has(write.name) || alive.has(write.name) || this.#bodyOfDot.has(write.name))) continue;
+      for (const name of write.past) past.add(name);
+    }
+    for (const write of this.#acknowledged.values()) {
+      if (write.key === key && !alive.has(write.name) && !past.has(write.name)) {
+        throw new InvariantBroken(1, `acknowledged ${write.isDelete ? 'delete' : 'put'} ${write.name} of ${key} is lost; alive: ${[...alive].join(' ')}`);
+      }
+    }
+    for (const sibling of siblings) {
+      const name = dotText(sibling.dot);
+      const superseding = [...this.#acknowledged.values()].find((write) => write.key === key && write.past.has(name));
+      if (!superseding) continue;
+      const isBack = isLive(sibling, wallMs) && superseding.isDelete;
+      throw new InvariantBroken(isBack ? 6 : 7, `${name} of ${key} is alive beside ${superseding.name}, which was written in knowledge of it${isLww ? ' (lww)' : ''}`);
+    }
+  }
+}
+
+function recordOf(member: Member, key: RecordKey): VersionedRecord {
+  return decode(member.disk.durableRecord(key) as Uint8Array);
+}
+
+function vectorOf(disk: Member['disk'], key: RecordKey): VersionVector {
+  return decode(disk.durableRecord(key) as Uint8Array).vector;
+}
+
+function describe(member: Member, key: RecordKey): string {
+  const bytes = member.disk.durableRecord(key);
+  if (!bytes) return 'none';
+  const { siblings, vector } = decode(bytes);
+  return `${siblings.map(({ dot }) => dotText(dot)).join(' ')} under ${[...vector].map(([store, sequence]) => `${store}:${sequence}`).join(' ')}`;
+}
+
+function isSameBytes(left: Uint8Array | undefined, right: Uint8Array | undefined): boolean {
+  if (!left || !right) return left === right;
+  return left.length === right.length && left.every((byte, at) => byte === right[at]);
+}

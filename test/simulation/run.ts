@@ -1,0 +1,200 @@
+import type { NodeName, RecordKey, RegionName, StoreName } from '@meridian/core/ids';
+import type { Layout, LayoutRegion } from '@meridian/core/placement/layout';
+import { NO_BUGS } from '@meridian/server/node/planted-bugs';
+import { Clients, NAMESPACES, type SimulatedNamespace } from './clients.ts';
+import { Faults } from './faults.ts';
+import { InvariantBroken, Oracle } from './oracle.ts';
+import { SeededRandom } from './seeded-random.ts';
+import { type Bugs, SimulatedCluster } from './simulated-cluster.ts';
+import { Trace } from './trace.ts';
+import { EPOCH_MS, VirtualTime } from './virtual-time.ts';
+
+const NO_FAULTS_PLANTED: Bugs = { node: NO_BUGS, store: {} };
+const SETUP_MS = 10_000;
+/** How long after the last fault everything must be well again (invariant 11): a suspicion, a reconnection, and a stalled stream's second question. */
+const RECOVERY_MS = 20_000;
+const SAMPLE_MS = 250;
+/** Bounds on what waits in a node (invariant 10), for the small windows of the simulation. */
+const IN_FLIGHT_BYTES_MAX = 3_000 + 12_000;
+const INBOX_BYTES_MAX = 2 * 3_000 + 12_000;
+
+export interface RunResult {
+  readonly seed: number;
+  readonly hash: string;
+  readonly events: number;
+  readonly messages: number;
+  readonly acknowledged: number;
+  readonly reads: number;
+  readonly virtualMs: number;
+  readonly failure: { readonly invariant: number; readonly message: string; readonly story: readonly string[] } | undefined;
+}
+
+function region(name: string, nodes: number): LayoutRegion {
+  const regionName = name as RegionName;
+  const names = Array.from({ length: nodes }, (_none, at) => `${name}-${at + 1}`);
+  return {
+    name: regionName,
+    latitude: 0,
+    longitude: 0,
+    stores: names.map((store) => ({ name: store as StoreName, region: regionName, capacity: 1 })),
+    nodes: names.map((node) => ({ name: node as NodeName, region: regionName, store: node as StoreName, http: '-', peer: '-' })),
+  };
+}
+
+/** Every third seed has two nodes in its first region, so that a key's node is not always the one that was asked. */
+function layoutFor(seed: number): Layout {
+  return { version: 1, cluster: 'simulated', regions: [region('us-east', seed % 3 === 0 ? 2 : 1), region('eu-central', 1), region('ap-northeast', 1)] };
+}
+
+/** One run: start, faults under load, heal, wait, check. Everything in it follows from `seed`. */
+export async function runSeed(seed: number, bugs: Bugs = NO_FAULTS_PLANTED): Promise<RunResult> {
+  const run = new Run(seed, bugs);
+  const failure = await run.play().then(
+    () => undefined,
+    (error: unknown) => run.failureOf(error),
+  );
+  return run.result(failure);
+}
+
+class Run {
+  readonly #seed: number;
+  readonly #time = new VirtualTime();
+  readonly #trace = new Trace();
+  readonly #oracle = new Oracle();
+  readonly #cluster: SimulatedCluster;
+  readonly #clients: Clients;
+  readonly #faults: Faults;
+  readonly #chaosMs: number;
+  readonly #clientCount: number;
+  readonly #story: string[] = [];
+  #broken: unknown;
+
+  constructor(seed: number, bugs: Bugs) {
+    this.#seed = seed;
+    const random = new SeededRandom(seed);
+    this.#cluster = new SimulatedCluster(layoutFor(seed), this.#time, random.fork(), this.#trace, bugs, this.#oracle);
+    this.#clients = new Clients(this.#cluster, random.fork(), this.#oracle, this.#trace);
+    this.#faults = new Faults(this.#cluster, random.fork(), (line) => this.#tell(line));
+    this.#chaosMs = random.between(8_000, 20_000);
+    this.#clientCount = 4 + random.below(4);
+  }
+
+  #tell(line: string): void {
+    this.#story.push(`${Math.round(this.#time.nowMs)} ${line}`);
+    this.#trace.add(line);
+  }
+
+  async play(): Promise<void> {
+    let isDone = false;
+    const script = this.#script().then(
+      () => {
+        isDone = true;
+      },
+      (error: unknown) => {
+        this.#broken ??= error;
+      },
+    );
+    await this.#time.run(() => isDone || this.#broken !== undefined);
+    if (this.#broken) throw this.#broken;
+    await script;
+  }
+
+  async #script(): Promise<void> {
+    await this.#setUp();
+    this.#clients.start(this.#clientCount, (error) => (this.#broken ??= error));
+    void this.#sample().catch((error: unknown) => (this.#broken ??= error));
+    void this.#faults.run();
+    await this.#time.sleep(this.#chaosMs);
+    this.#clients.stop();
+    await this.#faults.stop();
+    this.#tell('all faults have ended');
+    await this.#until('clients to finish', RECOVERY_MS, () => this.#clients.areDone);
+    await this.#until('lag to end', RECOVERY_MS, () => this.#lagging().length === 0, () => this.#lagging().join(', '));
+    await this.#everyoneServes();
+    await this.#until('lag to end again', RECOVERY_MS, () => this.#lagging().length === 0, () => this.#lagging().join(', '));
+    this.#check();
+  }
+
+  async #setUp(): Promise<void> {
+    for (const member of this.#cluster.members) await this.#cluster.start(member);
+    await this.#until('all stores to be filled', SETUP_MS, () => this.#cluster.members.every(({ process }) => process?.node.figures().isFilled));
+    for (const { name, placement, conflict } of NAMESPACES.slice(1)) {
+      await this.#cluster.members[0]?.process?.node.putNamespace(name, { placement, conflict }, this.#clients.options('quorum'));
+    }
+  }
+
+  async #until(what: string, limitMs: number, isSo: () => boolean, detail: () => string = () => ''): Promise<void> {
+    const deadlineMs = this.#time.nowMs + limitMs;
+    while (!isSo()) {
+      if (this.#time.nowMs > deadlineMs) throw new InvariantBroken(11, `waited ${limitMs} ms for ${what} ${detail()}`);
+      await this.#time.sleep(50);
+    }
+  }
+
+  #lagging(): string[] {
+    const lagging: string[] = [];
+    for (const { name, process } of this.#cluster.members) {
+      const figures = process?.node.figures();
+      if (!figures?.isFilled) lagging.push(`${name} is not filled`);
+      for (const peer of figures?.peers ?? []) if (!peer.reachable || peer.lagMs !== 0) lagging.push(`${name} > ${peer.node}: ${peer.lagMs} ms`);
+      if ((figures?.stalenessMs ?? 10_000) > 3_000) lagging.push(`${name} is ${figures?.stalenessMs} ms behind`);
+    }
+    return lagging;
+  }
+
+  async #everyoneServes(): Promise<void> {
+    for (const member of this.#cluster.members) {
+      for (const namespace of NAMESPACES) {
+        for (const level of ['eventual', 'session', 'quorum'] as const) {
+          const isWritten = await this.#clients.write(member, namespace, 'after', level);
+          const answer = await this.#clients.read(member, namespace, 'after', level);
+          if (!isWritten || !answer || answer.values.length === 0) throw new InvariantBroken(11, `${member.name} does not serve ${namespace.name} at level ${level} after all faults have ended`);
+        }
+      }
+    }
+  }
+
+  async #sample(): Promise<void> {
+    for (;;) {
+      await this.#time.sleep(SAMPLE_MS);
+      for (const { name, process } of this.#cluster.alive) {
+        const figures = process?.node.figures();
+        if (!figures) continue;
+        const peers = figures.peers.length;
+        const { inFlightBytes } = figures.shipping;
+        const { inboxBytes } = figures.following;
+        if (inFlightBytes > peers * IN_FLIGHT_BYTES_MAX) throw new InvariantBroken(10, `${name} has ${inFlightBytes} bytes in flight to ${peers} followers`);
+        if (inboxBytes > peers * INBOX_BYTES_MAX) throw new InvariantBroken(10, `${name} has ${inboxBytes} bytes waiting to be merged`);
+      }
+    }
+  }
+
+  #check(): void {
+    const byId = (key: RecordKey): SimulatedNamespace => NAMESPACES.find(({ name }) => key.startsWith(`${name}.`)) as SimulatedNamespace;
+    this.#oracle.checkQuiet(
+      this.#cluster,
+      (key) => this.#clients.holders(byId(key), key),
+      EPOCH_MS + this.#time.nowMs,
+      (key) => byId(key).conflict === 'lww',
+    );
+  }
+
+  failureOf(error: unknown): NonNullable<RunResult['failure']> {
+    const invariant = error instanceof InvariantBroken ? error.invariant : 0;
+    const message = error instanceof InvariantBroken ? error.message : String(error instanceof Error ? error.stack : error);
+    return { invariant, message, story: [...this.#story, ...this.#cluster.log.slice(-30), ...this.#trace.last] };
+  }
+
+  result(failure: RunResult['failure']): RunResult {
+    return {
+      seed: this.#seed,
+      hash: this.#trace.hash,
+      events: this.#time.eventsFired,
+      messages: this.#cluster.network.delivered,
+      acknowledged: this.#clients.counts.acknowledged,
+      reads: this.#clients.counts.reads,
+      virtualMs: this.#time.nowMs,
+      failure,
+    };
+  }
+}

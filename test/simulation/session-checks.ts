@@ -1,0 +1,42 @@
+import { descends, EMPTY_VECTOR, join, type VersionVector } from '@meridian/core/causality/version-vector';
+import { InvariantBroken } from './oracle.ts';
+
+/** What a session must see from now on, key by key. */
+export type MustSee = ReadonlyMap<string, VersionVector>;
+
+/** The four session guarantees, kept by hand for one client (invariant 5). */
+export class SessionChecks {
+  readonly name: string;
+  token: string | undefined;
+  #mustSee = new Map<string, VersionVector>();
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  snapshot(): MustSee {
+    return new Map(this.#mustSee);
+  }
+
+  #add(key: string, vector: VersionVector): void {
+    this.#mustSee.set(key, join(this.#mustSee.get(key) ?? EMPTY_VECTOR, vector));
+  }
+
+  wrote(key: string, vector: VersionVector): void {
+    this.#add(key, vector);
+  }
+
+  /** `writers`: what the sessions had seen that wrote the values read. */
+  read(key: string, vector: VersionVector, writers: readonly MustSee[], where: string): void {
+    const wanted = this.#mustSee.get(key) ?? EMPTY_VECTOR;
+    if (!descends(vector, wanted)) {
+      throw new InvariantBroken(5, `session ${this.name} read ${key} at ${where} and saw ${show(vector)}; it had seen ${show(wanted)} before`);
+    }
+    this.#add(key, vector);
+    for (const writer of writers) for (const [other, seen] of writer) this.#add(other, seen);
+  }
+}
+
+function show(vector: VersionVector): string {
+  return [...vector].map(([store, sequence]) => `${store}:${sequence}`).join(' ') || 'nothing';
+}

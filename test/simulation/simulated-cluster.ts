@@ -1,0 +1,137 @@
+import type { NodeName, RegionName, StoreName } from '@meridian/core/ids';
+import type { Layout, Placement } from '@meridian/core/placement/layout';
+import type { Partition } from '@meridian/core/placement/partition';
+import { PlacementTable } from '@meridian/core/placement/placement-table';
+import { hmacSeal } from '@meridian/server/adapters/system/hmac-seal';
+import { MeridianNode } from '@meridian/server/node/node';
+import type { StreamLimits } from '@meridian/server/node/limits';
+import type { PlantedBugs } from '@meridian/server/node/planted-bugs';
+import type { Log } from '@meridian/server/ports/log';
+import { xxh3Hashes } from '@meridian/server/adapters/system/xxh3-hashes';
+import type { SeededRandom } from './seeded-random.ts';
+import { SimulatedNetwork, type SimulatedTransport } from './simulated-network.ts';
+import { SimulatedDisk, SimulatedStore, type StoreBugs } from './simulated-store.ts';
+import type { Trace } from './trace.ts';
+import { watchedStore, type StoreWatcher } from './watched-store.ts';
+import { ProcessClock, type VirtualTime } from './virtual-time.ts';
+
+export interface Bugs {
+  readonly node: PlantedBugs;
+  readonly store: StoreBugs;
+}
+
+/** Small, so that a few dozen keys make a catch-up of many batches. */
+const STREAM_LIMITS: StreamLimits = { batchRowsMax: 4, batchBytesMax: 2_000, windowBytes: 3_000 };
+
+export const SEAL = hmacSeal(new Uint8Array(32).fill(7));
+
+export interface Member {
+  readonly name: NodeName;
+  readonly region: RegionName;
+  readonly storeName: StoreName;
+  readonly disk: SimulatedDisk;
+  clockOffsetMs: number;
+  /** The running process, if there is one. */
+  process: Process | undefined;
+}
+
+export interface Process {
+  readonly node: MeridianNode;
+  readonly clock: ProcessClock;
+  readonly transport: SimulatedTransport;
+  readonly store: SimulatedStore;
+}
+
+/** A cluster of real nodes on simulated ports. */
+export class SimulatedCluster {
+  readonly time: VirtualTime;
+  readonly network: SimulatedNetwork;
+  readonly placement: PlacementTable;
+  readonly members: readonly Member[];
+  readonly log: string[] = [];
+  readonly #random: SeededRandom;
+  readonly #bugs: Bugs;
+  readonly #watcher: StoreWatcher;
+  readonly #layout: Layout;
+
+  constructor(layout: Layout, time: VirtualTime, random: SeededRandom, trace: Trace, bugs: Bugs, watcher: StoreWatcher) {
+    this.#layout = layout;
+    this.time = time;
+    this.#random = random;
+    this.#bugs = bugs;
+    this.#watcher = watcher;
+    this.placement = new PlacementTable(layout, xxh3Hashes.text);
+    const regionAt = (node: NodeName): number => layout.regions.findIndex((region) => region.nodes.some(({ name }) => name === node));
+    this.network = new SimulatedNetwork(time, random.fork(), trace, (from, to) => (regionAt(from) === regionAt(to) ? 1 : 20 + 15 * (regionAt(from) + regionAt(to))));
+    this.members = layout.regions.flatMap((region) =>
+      region.nodes.map((node): Member => ({ name: node.name, region: region.name, storeName: node.store, disk: new SimulatedDisk(), clockOffsetMs: 0, process: undefined })),
+    );
+  }
+
+  get alive(): readonly Member[] {
+    return this.members.filter(({ process }) => process !== undefined);
+  }
+
+  async start(member: Member): Promise<void> {
+    const clock = new ProcessClock(this.time, member.clockOffsetMs);
+    const random = this.#random.fork();
+    const store = new SimulatedStore({
+      disk: member.disk,
+      storeName: member.storeName,
+      clock,
+      random,
+      bugs: this.#bugs.store,
+      onError: (error) => this.#note(member, String(error)),
+    });
+    const transport = this.network.transport(member.name);
+    // Every node reads its own copy of the cluster file.
+    const placement = new PlacementTable(this.#layout, xxh3Hashes.text);
+    const node = new MeridianNode({
+      node: member.name,
+      region: member.region,
+      storeName: member.storeName,
+      placement,
+      store: watchedStore(store, member, this.#watcher),
+      transport,
+      clock,
+      random,
+      seal: SEAL,
+      hashes: xxh3Hashes,
+      log: this.#logOf(member),
+      version: 'simulated',
+      streamLimits: STREAM_LIMITS,
+      plantedBugs: this.#bugs.node,
+    });
+    member.process = { node, clock, transport, store };
+    await node.start();
+  }
+
+  /** The process is gone between two instructions; of what was not synced a part may be. */
+  crash(member: Member): void {
+    const process = member.process;
+    if (!process) return;
+    member.process = undefined;
+    process.clock.kill();
+    process.transport.kill('connection reset');
+    member.disk.crash(this.#random);
+  }
+
+  jumpClock(member: Member, offsetMs: number): void {
+    member.clockOffsetMs = offsetMs;
+    if (member.process) member.process.clock.offsetMs = offsetMs;
+  }
+
+  holders(placement: Placement, partition: Partition): readonly Member[] {
+    const stores = new Set(this.placement.replicas(placement, partition).map(({ store }) => store));
+    return this.members.filter(({ storeName }) => stores.has(storeName));
+  }
+
+  #note(member: Member, line: string): void {
+    this.log.push(`${Math.round(this.time.nowMs)} ${member.name} ${line}`);
+  }
+
+  #logOf(member: Member): Log {
+    const write = (fields: object, event: string): void => this.#note(member, `${event} ${JSON.stringify(fields)}`);
+    return { debug: () => undefined, info: write, warn: write, error: write };
+  }
+}

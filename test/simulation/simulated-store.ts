@@ -1,0 +1,354 @@
+import {
+  compareKeys,
+  NO_SEQUENCE,
+  type RecordKey,
+  type Sequence,
+  type StoreId,
+  type StoreName,
+  storeIdFor,
+} from '@meridian/core/ids';
+import { type FlushChanges, GroupCommit, type StoreState } from '@meridian/server/adapters/group-commit';
+import type { CancelTimer, Clock } from '@meridian/server/ports/clock';
+import type { Random } from '@meridian/server/ports/random';
+import {
+  type ChangesPage,
+  type Commit,
+  type Decide,
+  type FollowPosition,
+  type PageLimits,
+  type RowPage,
+  type Store,
+  type StoredRow,
+  StoreFailedError,
+  type StoreFigures,
+  StoreFullError,
+  StoreOpenError,
+} from '@meridian/server/ports/store';
+
+const ID_LENGTH = 16;
+const UINT32_RANGE = 0x1_0000_0000;
+const SYNC_MS_MIN = 0.1;
+const SYNC_MS_SPREAD = 2;
+const DISK_BYTES = 1_000_000_000;
+
+/** Bugs planted on purpose: what finds none of them proves nothing. */
+export interface StoreBugs {
+  /** Says that a commit is durable when it was only handed over: seen and acknowledged, and lost at a crash. */
+  readonly acknowledgesBeforeSync?: boolean;
+  /** Shows a commit to reads while it is still on its way to the disk. */
+  readonly showsBeforeDurable?: boolean;
+}
+
+/** Rows by key, and by sequence. A Map keeps the order of insertion, which is that of sequences. */
+class Image {
+  readonly rows = new Map<RecordKey, StoredRow>();
+  readonly index = new Map<Sequence, StoredRow>();
+
+  apply({ rows, removed, staleRows }: FlushChanges): void {
+    for (const sequence of staleRows) this.index.delete(sequence);
+    for (const key of removed) this.rows.delete(key);
+    for (const row of rows) {
+      this.rows.set(row.key, row);
+      this.index.set(row.sequence, row);
+    }
+  }
+
+  copy(): Image {
+    const copied = new Image();
+    for (const [key, row] of this.rows) copied.rows.set(key, row);
+    for (const [sequence, row] of this.index) copied.index.set(sequence, row);
+    return copied;
+  }
+}
+
+/**
+ * What survives a crash of the process that has a store open on it. Of what was handed over and not yet synced, a crash
+ * keeps a random number of whole commits, oldest first: a commit that was only begun leaves nothing.
+ */
+export class SimulatedDisk {
+  /** Multiplies the time that a sync takes. */
+  slowness = 1;
+  /** Commits fail with StoreFullError while this holds. */
+  isFull = false;
+  /** Share of commits, 0 to 1, whose sync fails. */
+  failureShare = 0;
+  #image = new Image();
+  #state: StoreState | undefined;
+  #unsynced: FlushChanges[] = [];
+  #openStore: SimulatedStore | undefined;
+
+  /** A disk that holds what is durable on this one: a backup. */
+  copy(): SimulatedDisk {
+    const copied = new SimulatedDisk();
+    copied.#image = this.#image.copy();
+    copied.#state = this.#state;
+    return copied;
+  }
+
+  get isOpen(): boolean {
+    return this.#openStore !== undefined;
+  }
+
+  /** What a crash at this moment would leave of a key. */
+  durableRecord(key: RecordKey): Uint8Array | undefined {
+    return this.#image.rows.get(key)?.record;
+  }
+
+  durableKeys(): IterableIterator<RecordKey> {
+    return this.#image.rows.keys();
+  }
+
+  /** The process that had the store open is dead: none of its promises settles any more. */
+  crash(random: Random): void {
+    this.#openStore?.halt();
+    const kept = random.uint32() % (this.#unsynced.length + 1);
+    for (const changes of this.#unsynced.slice(0, kept)) this.#make(changes);
+    this.#unsynced = [];
+    this.#openStore = undefined;
+  }
+
+  attach(store: SimulatedStore, fresh: () => StoreState): { image: Image; state: StoreState; isNew: boolean } {
+    if (this.#openStore) throw new StoreOpenError('IN_USE', 'the simulated disk is in use by another process');
+    this.#openStore = store;
+    const isNew = this.#state === undefined;
+    this.#state ??= fresh();
+    return { image: this.#image.copy(), state: this.#state, isNew };
+  }
+
+  detach(): void {
+    this.#sync();
+    this.#openStore = undefined;
+  }
+
+  handOver(changes: FlushChanges): void {
+    this.#unsynced.push(changes);
+  }
+
+  /** The oldest commit that was handed over is durable now. */
+  syncOne(): void {
+    const changes = this.#unsynced.shift();
+    if (changes) this.#make(changes);
+  }
+
+  #sync(): void {
+    for (const changes of this.#unsynced.splice(0)) this.#make(changes);
+  }
+
+  #make(changes: FlushChanges): void {
+    this.#image.apply(changes);
+    this.#state = changes.after;
+  }
+}
+
+export interface SimulatedStoreOptions {
+  readonly disk: SimulatedDisk;
+  readonly storeName: StoreName;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly bugs?: StoreBugs;
+  readonly onError?: (error: unknown) => void;
+}
+
+/** The port's contract in memory, under a clock that somebody else turns: the same seed gives the same run. */
+export class SimulatedStore implements Store {
+  readonly isNew: boolean;
+  readonly #disk: SimulatedDisk;
+  readonly #storeName: StoreName;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #bugs: StoreBugs;
+  readonly #visible: Image;
+  readonly #group: GroupCommit;
+  readonly #timers = new Set<CancelTimer>();
+  #isHalted = false;
+  #closing: Promise<void> | undefined;
+
+  /** @throws StoreOpenError where the disk has a store open */
+  constructor(options: SimulatedStoreOptions) {
+    this.#disk = options.disk;
+    this.#storeName = options.storeName;
+    this.#clock = options.clock;
+    this.#random = options.random;
+    this.#bugs = options.bugs ?? {};
+    const { image, state, isNew } = this.#disk.attach(this, () => ({
+      id: this.#newId(),
+      sequence: NO_SEQUENCE,
+      positions: new Map(),
+      notes: new Map(),
+    }));
+    this.isNew = isNew;
+    this.#visible = image;
+    this.#group = new GroupCommit({
+      target: { read: (key) => this.#visible.rows.get(key), commit: (changes, done) => this.#commit(changes, done) },
+      state,
+      soon: (fire) => this.#clock.soon(fire),
+      onError:
+        options.onError ??
+        ((error) => {
+          throw error;
+        }),
+    });
+  }
+
+  get id(): StoreId {
+    return this.#group.state.id;
+  }
+
+  get sequence(): Sequence {
+    return this.#group.state.sequence;
+  }
+
+  get positions(): ReadonlyMap<StoreId, FollowPosition> {
+    return this.#group.state.positions;
+  }
+
+  get(key: RecordKey): Promise<Uint8Array | undefined> {
+    return this.#read(() => this.#visible.rows.get(key)?.record);
+  }
+
+  update<Result>(keys: readonly RecordKey[], decide: Decide<Result>): Promise<Result> {
+    return this.#group.update(keys, decide);
+  }
+
+  scan(from: RecordKey, to: RecordKey, limits: PageLimits): Promise<RowPage> {
+    return this.#read(() => {
+      const rows: StoredRow[] = [];
+      for (const row of this.#visible.rows.values()) {
+        if (compareKeys(row.key, from) >= 0 && compareKeys(row.key, to) < 0) rows.push(row);
+      }
+      return page(
+        rows.sort((left, right) => compareKeys(left.key, right.key)),
+        limits,
+      );
+    });
+  }
+
+  changes(after: Sequence, limits: PageLimits): Promise<ChangesPage> {
+    return this.#read(() => {
+      const above: StoredRow[] = [];
+      for (const row of this.#visible.index.values()) if (row.sequence > after) above.push(row);
+      const { rows, isComplete } = page(above, limits);
+      const last = rows[rows.length - 1]?.sequence ?? after;
+      return { rows, isComplete, upTo: isComplete ? this.sequence : last };
+    });
+  }
+
+  renewId(): Promise<void> {
+    return this.#group.renewId(this.#newId());
+  }
+
+  forgetPositions(): Promise<void> {
+    return this.#group.forgetPositions();
+  }
+
+  note(name: string): string | undefined {
+    return this.#group.state.notes.get(name);
+  }
+
+  setNote(name: string, text: string): Promise<void> {
+    return this.#group.setNote(name, text);
+  }
+
+  figures(): Promise<StoreFigures> {
+    return this.#read(() => {
+      let bytesUsed = 0;
+      for (const { record } of this.#visible.rows.values()) bytesUsed += record.length;
+      const bytesFree = this.#disk.isFull ? 0 : DISK_BYTES - bytesUsed;
+      return { engine: 'simulated', records: this.#visible.rows.size, bytesUsed, bytesFree };
+    });
+  }
+
+  onCommit(listener: (commit: Commit) => void): void {
+    this.#group.onCommit(listener);
+  }
+
+  close(): Promise<void> {
+    if (this.#isHalted) return never();
+    this.#closing ??= this.#group.close().then(() => {
+      if (!this.#isHalted) this.#stop(() => this.#disk.detach());
+    });
+    return this.#closing;
+  }
+
+  /** Called by the disk's `crash`. */
+  halt(): void {
+    this.#isHalted = true;
+    this.#stop(() => this.#group.halt());
+  }
+
+  #stop(then: () => void): void {
+    for (const cancel of this.#timers) cancel();
+    this.#timers.clear();
+    then();
+  }
+
+  #read<Result>(read: () => Result): Promise<Result> {
+    if (this.#isHalted) return never();
+    if (this.#group.isClosed) return Promise.reject(new StoreFailedError('the store is closed'));
+    return Promise.resolve(read());
+  }
+
+  #commit(changes: FlushChanges, done: (failure?: Error) => void): void {
+    const failure = this.#failure();
+    const show = () => this.#visible.apply(changes);
+    if (!failure) {
+      this.#disk.handOver(changes);
+      if (this.#bugs.showsBeforeDurable || this.#bugs.acknowledgesBeforeSync) show();
+      if (this.#bugs.acknowledgesBeforeSync) done();
+    }
+    this.#after(this.#syncMs(), () => {
+      if (failure) {
+        done(failure);
+        return;
+      }
+      this.#disk.syncOne();
+      if (this.#bugs.acknowledgesBeforeSync) return;
+      if (!this.#bugs.showsBeforeDurable) show();
+      done();
+    });
+  }
+
+  #failure(): Error | undefined {
+    if (this.#disk.isFull) return new StoreFullError('the simulated disk is full');
+    if (this.#disk.failureShare > 0 && this.#share() < this.#disk.failureShare) {
+      return new StoreFailedError('a simulated sync failed');
+    }
+    return undefined;
+  }
+
+  #syncMs(): number {
+    return (SYNC_MS_MIN + this.#share() * SYNC_MS_SPREAD) * this.#disk.slowness;
+  }
+
+  #share(): number {
+    return this.#random.uint32() / UINT32_RANGE;
+  }
+
+  #after(delayMs: number, fire: () => void): void {
+    const cancel = this.#clock.timer(delayMs, () => {
+      this.#timers.delete(cancel);
+      fire();
+    });
+    this.#timers.add(cancel);
+  }
+
+  #newId(): StoreId {
+    return storeIdFor(this.#storeName, this.#random.id(ID_LENGTH));
+  }
+}
+
+/** What a dead process answers. One for each asker: a shared one would keep all who ever waited for it. */
+function never(): Promise<never> {
+  return new Promise(() => undefined);
+}
+
+function page(source: readonly StoredRow[], { rowsMax, bytesMax }: PageLimits): RowPage {
+  let bytes = 0;
+  let end = 0;
+  for (const { key, record } of source) {
+    if (end > 0 && (end >= rowsMax || bytes >= bytesMax)) break;
+    bytes += key.length + record.length;
+    end++;
+  }
+  return { rows: source.slice(0, end), isComplete: end === source.length };
+}
