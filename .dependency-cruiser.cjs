@@ -7,7 +7,7 @@ const only = (name, from, allowed, comment) => ({
   from: { path: from, pathNot: '\\.test\\.ts$' },
   to: { pathNot: allowed },
 });
-const LIBRARIES = '(^node:|^[a-z]+(/[a-z]+)?$|node_modules)';
+const LIBRARIES = '(^node:|node_modules)';
 module.exports = {
   forbidden: [
     only('core-imports-nothing', '^packages/core/src', ['^packages/core/src'], 'core is pure: no library, no Node, no I/O'),

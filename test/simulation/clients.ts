@@ -181,6 +181,8 @@ export class Clients {
     if (typeof answer === 'string') return undefined;
     this.counts.reads += 1;
     this.#checkExpiry(member, namespace, key, answer);
+    // What was seen once must survive any crash: else its dot may be issued again, for something else.
+    for (const { body } of answer.values) this.#oracle.checkSeen(keyIn(namespace, key), decoder.decode(body), this.holders(namespace, keyIn(namespace, key)));
     return answer;
   }
 

@@ -37,6 +37,7 @@ const textOf = (body: Uint8Array | null): string => (body === null ? '' : decode
  */
 export class Oracle implements StoreWatcher {
   readonly #byName = new Map<string, KnownWrite>();
+  readonly #byBody = new Map<string, KnownWrite>();
   readonly #bodyOfDot = new Map<string, string>();
   readonly #acknowledged = new Map<string, KnownWrite>();
   /** What the write under way at a key was given: `undefined` for a blind one. Set by the client for its very next decision. */
@@ -62,7 +63,9 @@ export class Oracle implements StoreWatcher {
         past.add(seen);
         for (const earlier of this.#byName.get(seen)?.past ?? []) past.add(earlier);
       }
-      this.#byName.set(name, { key, dot: sibling.dot, name, isDelete: sibling.body === null, body, past });
+      const write = { key, dot: sibling.dot, name, isDelete: sibling.body === null, body, past };
+      this.#byName.set(name, write);
+      this.#byBody.set(`${key}|${body}`, write);
     }
   }
 
@@ -97,8 +100,14 @@ export class Oracle implements StoreWatcher {
     if (!write) return;
     const durable = holders.filter(({ disk }) => covers(disk.durableRecord(write.key) ? vectorOf(disk, write.key) : EMPTY_VECTOR, write.dot));
     if (durable.length < required) {
-      throw new InvariantBroken(8, `${name} was acknowledged as durable on ${required}, and is on ${durable.length} of ${holders.map(({ name: node }) => node).join(', ')}`);
+      throw new InvariantBroken(8, `${name} was told of as durable on ${required}, and is on ${durable.length} of ${holders.map(({ name: node }) => node).join(', ')}`);
     }
+  }
+
+  /** Invariant 8, for readers: what one of them sees is durable somewhere. */
+  checkSeen(key: RecordKey, body: string, holders: readonly Member[]): void {
+    const write = this.#byBody.get(`${key}|${body}`);
+    if (write) this.checkDurable(write.name, holders, 1);
   }
 
   /** Invariants 1, 2, 6, 7, of a cluster that is quiet. */

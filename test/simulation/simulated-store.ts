@@ -43,8 +43,10 @@ export interface StoreBugs {
 class Image {
   readonly rows = new Map<RecordKey, StoredRow>();
   readonly index = new Map<Sequence, StoredRow>();
+  sequence: Sequence = NO_SEQUENCE;
 
-  apply({ rows, removed, staleRows }: FlushChanges): void {
+  apply({ after, rows, removed, staleRows }: FlushChanges): void {
+    this.sequence = after.sequence;
     for (const sequence of staleRows) this.index.delete(sequence);
     for (const key of removed) this.rows.delete(key);
     for (const row of rows) {
@@ -55,6 +57,7 @@ class Image {
 
   copy(): Image {
     const copied = new Image();
+    copied.sequence = this.sequence;
     for (const [key, row] of this.rows) copied.rows.set(key, row);
     for (const [sequence, row] of this.index) copied.index.set(sequence, row);
     return copied;
@@ -179,7 +182,7 @@ export class SimulatedStore implements Store {
     this.isNew = isNew;
     this.#visible = image;
     this.#group = new GroupCommit({
-      target: { read: (key) => this.#visible.rows.get(key), commit: (changes, done) => this.#commit(changes, done) },
+      target: { read: (key) => this.#visible.rows.get(key), commit: (changes) => this.#commit(changes) },
       state,
       soon: (fire) => this.#clock.soon(fire),
       onError:
@@ -229,7 +232,7 @@ export class SimulatedStore implements Store {
       for (const row of this.#visible.index.values()) if (row.sequence > after) above.push(row);
       const { rows, isComplete } = page(above, limits);
       const last = rows[rows.length - 1]?.sequence ?? after;
-      return { rows, isComplete, upTo: isComplete ? this.sequence : last };
+      return { rows, isComplete, upTo: isComplete ? this.#visible.sequence : last };
     });
   }
 
@@ -288,24 +291,19 @@ export class SimulatedStore implements Store {
     return Promise.resolve(read());
   }
 
-  #commit(changes: FlushChanges, done: (failure?: Error) => void): void {
+  async #commit(changes: FlushChanges): Promise<void> {
     const failure = this.#failure();
-    const show = () => this.#visible.apply(changes);
-    if (!failure) {
-      this.#disk.handOver(changes);
-      if (this.#bugs.showsBeforeDurable || this.#bugs.acknowledgesBeforeSync) show();
-      if (this.#bugs.acknowledgesBeforeSync) done();
+    if (failure) {
+      await this.#pause();
+      throw failure;
     }
-    this.#after(this.#syncMs(), () => {
-      if (failure) {
-        done(failure);
-        return;
-      }
-      this.#disk.syncOne();
-      if (this.#bugs.acknowledgesBeforeSync) return;
-      if (!this.#bugs.showsBeforeDurable) show();
-      done();
-    });
+    const { acknowledgesBeforeSync, showsBeforeDurable } = this.#bugs;
+    const isShown = acknowledgesBeforeSync || showsBeforeDurable;
+    this.#disk.handOver(changes);
+    if (isShown) this.#visible.apply(changes);
+    const synced = this.#pause(() => this.#disk.syncOne());
+    if (!acknowledgesBeforeSync) await synced;
+    if (!isShown) this.#visible.apply(changes);
   }
 
   #failure(): Error | undefined {
@@ -316,20 +314,21 @@ export class SimulatedStore implements Store {
     return undefined;
   }
 
-  #syncMs(): number {
-    return (SYNC_MS_MIN + this.#share() * SYNC_MS_SPREAD) * this.#disk.slowness;
-  }
-
   #share(): number {
     return this.#random.uint32() / UINT32_RANGE;
   }
 
-  #after(delayMs: number, fire: () => void): void {
-    const cancel = this.#clock.timer(delayMs, () => {
-      this.#timers.delete(cancel);
-      fire();
+  /** As long as a sync takes. Never ends where the process dies first. */
+  #pause(atItsEnd?: () => void): Promise<void> {
+    const delayMs = (SYNC_MS_MIN + this.#share() * SYNC_MS_SPREAD) * this.#disk.slowness;
+    return new Promise((resolve) => {
+      const cancel = this.#clock.timer(delayMs, () => {
+        this.#timers.delete(cancel);
+        atItsEnd?.();
+        resolve();
+      });
+      this.#timers.add(cancel);
     });
-    this.#timers.add(cancel);
   }
 
   #newId(): StoreId {

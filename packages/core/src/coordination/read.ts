@@ -20,11 +20,15 @@ export function startRead(replicas: readonly StoreName[], required: number): Quo
 export function addReply(read: QuorumRead, store: StoreName, record: VersionedRecord | undefined): QuorumRead {
   if (!read.replicas.includes(store) || read.replies.has(store)) return read;
   const merged = record ? mergeRecords(read.merged, record).record : read.merged;
-  return { ...read, replies: new Map(read.replies).set(store, record), merged };
+  const failed = new Set(read.failed);
+  failed.delete(store);
+  return { ...read, replies: new Map(read.replies).set(store, record), failed, merged };
 }
 
+/** A reply that comes after all outweighs the failure, whichever is heard of first. */
 export function addReadFailure(read: QuorumRead, store: StoreName): QuorumRead {
-  return read.replies.has(store) ? read : { ...read, failed: new Set(read.failed).add(store) };
+  if (!read.replicas.includes(store) || read.replies.has(store)) return read;
+  return { ...read, failed: new Set(read.failed).add(store) };
 }
 
 export function isReadDecided(read: QuorumRead): boolean {

@@ -4,18 +4,33 @@ export class MalformedBytes extends Error {
 }
 
 const VARINT_BYTES_MAX = 8;
+/** Its length takes one byte. */
+const SHORT_TEXT_LENGTH_MAX = 255;
 
-/** Appends to a buffer that grows by doubling. One writer serves many encodings: `take` copies out and starts over. */
+/**
+ * Appends to a buffer that grows by doubling. One writer serves many encodings: `take` copies out and starts over.
+ * What the reader would refuse is not written but thrown out as a `RangeError`: it must not lie on a disk, unreadable.
+ */
 export class ByteWriter {
   #bytes = new Uint8Array(1024);
   #length = 0;
 
+  /** Breaks an encoding off: nothing of it is left in front of the next one. @throws RangeError */
+  refuse(reason: string): never {
+    this.#length = 0;
+    throw new RangeError(reason);
+  }
+
   #reserve(more: number): void {
     const needed = this.#length + more;
     if (needed <= this.#bytes.length) return;
+    const length = this.#length;
+    // Where there is no memory for it this throws, and the encoding is broken off.
+    this.#length = 0;
     const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
-    grown.set(this.#bytes.subarray(0, this.#length));
+    grown.set(this.#bytes.subarray(0, length));
     this.#bytes = grown;
+    this.#length = length;
   }
 
   uint8(value: number): void {
@@ -23,8 +38,9 @@ export class ByteWriter {
     this.#bytes[this.#length++] = value;
   }
 
-  /** A whole number from 0 to 2^53 - 1, seven bits a byte, lowest first. */
+  /** A whole number from 0 to 2^53 - 1, seven bits a byte, lowest first. @throws RangeError for any other */
   varint(value: number): void {
+    if (!Number.isSafeInteger(value) || value < 0) this.refuse('a number that is not whole, or out of range');
     this.#reserve(VARINT_BYTES_MAX);
     while (value >= 0x80) {
       this.#bytes[this.#length++] = (value % 0x80) | 0x80;
@@ -33,11 +49,16 @@ export class ByteWriter {
     this.#bytes[this.#length++] = value;
   }
 
-  /** Up to 255 characters of printable ASCII. */
+  /** Up to 255 characters of printable ASCII. @throws RangeError for any other */
   shortText(text: string): void {
+    if (text.length > SHORT_TEXT_LENGTH_MAX) this.refuse('a text is too long');
     this.#reserve(text.length + 1);
     this.#bytes[this.#length++] = text.length;
-    for (let at = 0; at < text.length; at++) this.#bytes[this.#length++] = text.charCodeAt(at);
+    for (let at = 0; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      if (!isPrintable(code)) this.refuse('a text holds what is not printable ASCII');
+      this.#bytes[this.#length++] = code;
+    }
   }
 
   blob(bytes: Uint8Array): void {
@@ -118,6 +139,10 @@ export class ByteReader {
   }
 }
 
+function isPrintable(code: number): boolean {
+  return code >= 0x20 && code <= 0x7e;
+}
+
 /**
  * Store ids and content types are few and come in every record: the same bytes give the same string object, without
  * building it anew. Entries that collide replace one another.
@@ -137,7 +162,7 @@ function internText(bytes: Uint8Array, from: number, length: number): string {
   let text = '';
   for (let at = 0; at < length; at++) {
     const code = bytes[from + at] as number;
-    if (code < 0x20 || code > 0x7e) throw new MalformedBytes('a text holds what is not printable ASCII');
+    if (!isPrintable(code)) throw new MalformedBytes('a text holds what is not printable ASCII');
     text += String.fromCharCode(code);
   }
   INTERNED[slot] = { bytes: bytes.slice(from, from + length), text };

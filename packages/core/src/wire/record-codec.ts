@@ -1,3 +1,4 @@
+import { dotText } from '../causality/dot.ts';
 import { compareSiblings, type LedgerEntry, type Sibling, type VersionedRecord } from '../causality/record.ts';
 import { compareEntries } from '../causality/merge.ts';
 import { TIME_MS_MAX } from '../causality/hybrid-clock.ts';
@@ -22,20 +23,19 @@ const KNOWN_TYPES = ['', 'application/json', 'application/octet-stream', 'text/p
 
 const writer = new ByteWriter();
 
+/**
+ * @throws RangeError where the record holds what `decodeRecord` would refuse (times, sequences, texts out of range, a dot
+ * that its vector does not name): a write that fails is better than a record that nobody can read.
+ */
 export function encodeRecord(record: VersionedRecord): Uint8Array {
-  const stores = [...record.vector.keys()].sort();
   writer.uint8(RECORD_FORMAT);
-  writer.varint(stores.length);
-  for (const store of stores) {
-    writer.shortText(store);
-    writer.varint(record.vector.get(store) as Sequence);
-  }
+  const stores = writeVector(writer, record.vector);
   writer.varint(record.siblings.length);
   for (const sibling of record.siblings) writeSibling(sibling, stores);
   writer.varint(record.ledger.length);
   for (const entry of record.ledger) {
     writeSibling(entry.sibling, stores);
-    writer.varint(entry.hiddenAtMs);
+    writeTime(entry.hiddenAtMs);
   }
   return writer.take();
 }
@@ -50,19 +50,29 @@ function writeSibling(sibling: Sibling, stores: readonly StoreId[]): void {
   );
   writer.varint(stores.indexOf(sibling.dot.store));
   writer.varint(sibling.dot.sequence);
-  writer.varint(sibling.timeMs);
+  writeTime(sibling.timeMs);
   if (type === 0) writer.shortText(sibling.contentType);
-  if (sibling.expiresAtMs !== null) writer.varint(sibling.expiresAtMs);
+  if (sibling.expiresAtMs !== null) writeTime(sibling.expiresAtMs);
   if (sibling.session.size > 0) writeVector(writer, sibling.session);
   if (sibling.body !== null) writer.blob(sibling.body);
 }
 
-export function writeVector(target: ByteWriter, vector: VersionVector): void {
-  target.varint(vector.size);
-  for (const store of [...vector.keys()].sort()) {
+function writeTime(timeMs: number): void {
+  if (timeMs > TIME_MS_MAX) writer.refuse('a time out of range');
+  writer.varint(timeMs);
+}
+
+/** Writes the entries in the order of their stores, and gives that order. @throws RangeError for an entry of zero */
+export function writeVector(target: ByteWriter, vector: VersionVector): readonly StoreId[] {
+  const stores = [...vector.keys()].sort();
+  target.varint(stores.length);
+  for (const store of stores) {
+    const sequence = vector.get(store) as Sequence;
+    if (sequence === 0) target.refuse('a vector with an entry of zero');
     target.shortText(store);
-    target.varint(vector.get(store) as Sequence);
+    target.varint(sequence);
   }
+  return stores;
 }
 
 /**
@@ -89,7 +99,16 @@ export function decodeRecord(bytes: Uint8Array): VersionedRecord {
     ledger.push(entry);
   }
   if (!reader.isAtEnd) throw new MalformedBytes('bytes after the end of a record');
+  if (siblings.length + ledger.length > 1) refuseRepeatedDots(siblings, ledger);
   return { vector, siblings, ledger };
+}
+
+/** The order alone does not show them: the same dot can stand at two times. */
+function refuseRepeatedDots(siblings: readonly Sibling[], ledger: readonly LedgerEntry[]): void {
+  const dots = new Set<string>();
+  for (const { dot } of siblings) dots.add(dotText(dot));
+  for (const { sibling } of ledger) dots.add(dotText(sibling.dot));
+  if (dots.size < siblings.length + ledger.length) throw new MalformedBytes('a record names one write twice');
 }
 
 export function readVector(reader: ByteReader, stores?: StoreId[]): VersionVector {
@@ -118,8 +137,10 @@ function readSibling(reader: ByteReader, stores: readonly StoreId[], vector: Ver
   if (sequence === 0 || (vector.get(store) as Sequence) < sequence) throw new MalformedBytes('a dot its record has not seen');
   const timeMs = readTime(reader);
   const contentType = type === '' ? reader.shortText() : type;
+  if (type === '' && KNOWN_TYPES.indexOf(contentType, 1) > 0) throw new MalformedBytes('a known type spelled out');
   const expiresAtMs = flags & FLAG_EXPIRES ? readTime(reader) : null;
   const session = flags & FLAG_SESSION ? readVector(reader) : EMPTY_VECTOR;
+  if (flags & FLAG_SESSION && session.size === 0) throw new MalformedBytes('a session announced and not there');
   const body = flags & FLAG_TOMBSTONE ? null : reader.blob();
   return { dot: { store, sequence }, timeMs, body, contentType, expiresAtMs, session };
 }

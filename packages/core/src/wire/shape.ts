@@ -52,8 +52,10 @@ export function oneOf<const Choices extends readonly Shape<readonly [number, ...
   choices: Choices,
 ): Shape<ValueOf<Choices[number]>> {
   return shape(choices.map((choice) => choice.name).join(' | '), (value) => {
-    const choice = Array.isArray(value) ? choices[value[0] as number] : undefined;
-    return choice?.check(value) ?? false;
+    if (!Array.isArray(value)) return false;
+    const kind: unknown = value[0];
+    // Only by number: `choices` answers to names such as `length` and `map` too.
+    return typeof kind === 'number' && (choices[kind]?.check(value) ?? false);
   });
 }
 

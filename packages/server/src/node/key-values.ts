@@ -4,6 +4,7 @@ import { type SessionToken, tokenAfterRead, tokenAfterWrite } from '@meridian/co
 import { type NodeName, type RecordKey, recordKey, type RegionName, type StoreId, storeNameOf } from '@meridian/core/ids';
 import type { Namespace } from '@meridian/core/placement/namespace';
 import { MeridianError } from '@meridian/core/wire/errors';
+import type { Meter } from '../ports/meter.ts';
 import type { Namespaces } from './namespaces.ts';
 import type { NodeState } from './node-state.ts';
 import { type Reads, round } from './reads.ts';
@@ -29,17 +30,28 @@ export class KeyValues {
   readonly #reads: Reads;
   readonly #writes: Writes;
   readonly #tokens: Tokens;
+  readonly #meter: Meter | undefined;
 
-  constructor(state: NodeState, namespaces: Namespaces, reads: Reads, writes: Writes, tokens: Tokens) {
+  constructor(state: NodeState, namespaces: Namespaces, reads: Reads, writes: Writes, tokens: Tokens, meter: Meter | undefined) {
     this.#state = state;
     this.#namespaces = namespaces;
     this.#reads = reads;
     this.#writes = writes;
     this.#tokens = tokens;
+    this.#meter = meter;
   }
 
   async get(namespaceName: string, plainKey: string, options: RequestOptions): Promise<ReadAnswer> {
     const startedAtMs = this.#state.clock.monotonicMs();
+    try {
+      return await this.#get(namespaceName, plainKey, startedAtMs, options);
+    } catch (error) {
+      this.#measure('get', options, codeOf(error), startedAtMs);
+      throw error;
+    }
+  }
+
+  async #get(namespaceName: string, plainKey: string, startedAtMs: number, options: RequestOptions): Promise<ReadAnswer> {
     ensureBuilt(options);
     const namespace = this.#state.catalog.get(namespaceName) ?? (await this.#namespaces.find(namespaceName, options));
     const key = recordKey(namespace.id, plainKey);
@@ -47,9 +59,14 @@ export class KeyValues {
     const outcome = await this.#reads.read(key, token, options);
     const vector = outcome.record?.vector ?? EMPTY_VECTOR;
     const values = this.valuesOf(outcome.record, namespace);
+    this.#measure('get', options, 'ok', startedAtMs);
     const head = this.#head(key, vector, tokenAfterRead(token, outcome.record), outcome, outcome.stalenessMs, startedAtMs, options);
     const hidden = outcome.record && values.length < outcome.record.siblings.length ? `.${values.length}` : '';
     return { head: hidden ? { ...head, etag: head.etag + hidden } : head, values };
+  }
+
+  #measure(kind: string, { level }: RequestOptions, outcome: string, startedAtMs: number): void {
+    this.#meter?.operation(kind, level, outcome, this.#state.clock.monotonicMs() - startedAtMs);
   }
 
   /** What readers see of a record, winner first. */
@@ -106,18 +123,22 @@ export class KeyValues {
       session: options.level === 'session' ? token : EMPTY_VECTOR,
       onlyIfAbsent,
     };
-    const outcome = await this.#counted(this.#writes.write(key, input, options));
+    const kind = value ? (onlyIfAbsent ? 'create' : 'put') : 'delete';
+    const outcome = await this.#counted(kind, this.#writes.write(key, input, options), startedAtMs, options);
     return this.#answerOf(key, outcome, token, startedAtMs, options);
   }
 
-  async #counted(write: Promise<WriteOutcome>): Promise<WriteOutcome> {
+  async #counted(kind: string, write: Promise<WriteOutcome>, startedAtMs: number, options: RequestOptions): Promise<WriteOutcome> {
     const { metrics } = this.#state;
     try {
       const outcome = await write;
       metrics.writesAcknowledged += 1;
+      this.#measure(kind, options, 'ok', startedAtMs);
       return outcome;
     } catch (error) {
-      if (error instanceof MeridianError && error.code === 'OUTCOME_UNKNOWN') metrics.outcomesUnknown += 1;
+      const code = codeOf(error);
+      if (code === 'OUTCOME_UNKNOWN') metrics.outcomesUnknown += 1;
+      this.#measure(kind, options, code, startedAtMs);
       throw error;
     }
   }
@@ -156,6 +177,10 @@ export class KeyValues {
     };
     return { context, etag: this.#tokens.etag(context), session: this.#tokens.session(token), receipt };
   }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof MeridianError ? error.code : 'INTERNAL';
 }
 
 function ttlMsOf(value: PutValue, namespace: Namespace): number | null {

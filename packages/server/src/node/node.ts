@@ -93,7 +93,7 @@ export class MeridianNode implements service.Service {
     this.#reads = new Reads(this.#state);
     this.#writes = new Writes(this.#state, this.#reads);
     this.#namespaces = new Namespaces(this.#state, this.#reads, this.#writes, placement.layout);
-    this.#keyValues = new KeyValues(this.#state, this.#namespaces, this.#reads, this.#writes, tokens);
+    this.#keyValues = new KeyValues(this.#state, this.#namespaces, this.#reads, this.#writes, tokens, parts.meter);
     this.#listing = new Listing(this.#state, this.#keyValues, this.#reads, tokens);
     this.#transfer = new Transfer(this.#state, this.#namespaces, this.#listing);
     this.#operations = new Operations(this.#state, this.#shipper, parts.version);

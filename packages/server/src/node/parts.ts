@@ -3,6 +3,7 @@ import type { PlacementTable } from '@meridian/core/placement/placement-table';
 import type { Clock } from '../ports/clock.ts';
 import type { Hashes } from '../ports/hash.ts';
 import type { Log } from '../ports/log.ts';
+import type { Meter } from '../ports/meter.ts';
 import type { Random } from '../ports/random.ts';
 import type { Seal } from '../ports/seal.ts';
 import type { Store } from '../ports/store.ts';
@@ -23,6 +24,7 @@ export interface NodeParts {
   readonly seal: Seal;
   readonly hashes: Hashes;
   readonly log: Log;
+  readonly meter?: Meter;
   readonly version: string;
   /** The defaults, where not given. */
   readonly streamLimits?: StreamLimits;

@@ -1,0 +1,310 @@
+import { type HttpAnswer, HttpConnection, type HttpRequest } from './connection.ts';
+import { MeridianRequestError, problemOf } from './errors.ts';
+import { DEFAULT_NAMESPACE, keyPath, keysPath, namespacePath } from './paths.ts';
+import type * as Api from './types.ts';
+
+export interface ClientOptions {
+  /** URL of any node, e.g. `http://127.0.0.1:8001`. */
+  readonly endpoint: string;
+  readonly namespace?: string;
+  /** For requests that do not say; `eventual` where absent. */
+  readonly consistency?: Api.Level;
+  /** How long the server may work on a request; the client waits a little longer. */
+  readonly timeoutMs?: number;
+  /** `true` (the default) carries the session token from answer to request; a text starts from that token; `false` sends none. */
+  readonly session?: boolean | string;
+  /** Asks for a receipt with every answer. */
+  readonly receipt?: boolean;
+  /** Reads JSON answers; for those who need numbers as they were written. */
+  readonly parse?: (text: string) => unknown;
+  readonly fetch?: typeof fetch;
+}
+
+export interface RequestOptions {
+  readonly consistency?: Api.Level;
+  readonly timeoutMs?: number;
+}
+
+export interface WriteOptions extends RequestOptions {
+  readonly ttlSeconds?: number;
+  /** What the write has seen; the write then replaces exactly that. */
+  readonly context?: string;
+}
+
+const TIMEOUT_MS_DEFAULT = 10_000;
+
+/**
+ * A client of one Meridian node. Calls fail with `MeridianRequestError` (the server said no) or
+ * `MeridianUnreachableError` (no answer came). Writes are never sent twice.
+ */
+export class MeridianClient {
+  readonly endpoint: string;
+  readonly #connection: HttpConnection;
+  readonly #namespace: string;
+  readonly #options: ClientOptions;
+  readonly #parse: (text: string) => unknown;
+  readonly #carriesSession: boolean;
+  #session: string | undefined;
+
+  constructor(options: ClientOptions) {
+    this.#connection = new HttpConnection(
+      options.endpoint,
+      options.timeoutMs ?? TIMEOUT_MS_DEFAULT,
+      options.fetch ?? fetch,
+    );
+    this.endpoint = this.#connection.endpoint;
+    this.#namespace = options.namespace ?? DEFAULT_NAMESPACE;
+    this.#options = options;
+    this.#parse = options.parse ?? JSON.parse;
+    this.#carriesSession = options.session !== false;
+    this.#session = typeof options.session === 'string' ? options.session : undefined;
+  }
+
+  /** The token of what this client has seen and done: hand it to another client, and that one reads on from here. */
+  get session(): string | undefined {
+    return this.#session;
+  }
+
+  /** The value and its siblings; `undefined` where the key has no live value. */
+  async get(key: string, options: RequestOptions = {}): Promise<Api.ReadEntry | undefined> {
+    const answer = await this.#read(key, 'application/json', options);
+    return answer && { ...(this.#json(answer) as Api.Entry), head: headOf(answer) };
+  }
+
+  /** The winner's own bytes, as they were written. */
+  async getRaw(key: string, options: RequestOptions = {}): Promise<Api.RawValue | undefined> {
+    const answer = await this.#read(key, 'application/octet-stream', options);
+    const contentType = answer?.headers.get('content-type') ?? 'application/octet-stream';
+    return answer && { bytes: answer.bytes, contentType, head: headOf(answer) };
+  }
+
+  /** Creates or replaces a JSON value. */
+  async put(key: string, value: unknown, options: WriteOptions = {}): Promise<Api.Written> {
+    return this.putText(key, JSON.stringify(value) ?? 'null', options);
+  }
+
+  /** Creates or replaces a JSON value given as its text, which is kept as it is. */
+  async putText(key: string, json: string, options: WriteOptions = {}): Promise<Api.Written> {
+    const body = envelope({ value: json, ttl: options.ttlSeconds });
+    return this.#write('PUT', keyPath(this.#namespace, key), body, 'application/json', options);
+  }
+
+  /** Creates or replaces a value of bytes. */
+  async putRaw(key: string, bytes: Uint8Array, contentType: string, options: WriteOptions = {}): Promise<Api.Written> {
+    return this.#write('PUT', keyPath(this.#namespace, key), bytes, contentType, options, options.ttlSeconds);
+  }
+
+  /** @throws MeridianRequestError KEY_EXISTS where a live value is found at the chosen level. */
+  async create(key: string, value: unknown, options: WriteOptions = {}): Promise<Api.Written> {
+    keyPath(this.#namespace, key);
+    const json = JSON.stringify(value) ?? 'null';
+    const body = envelope({ key: JSON.stringify(key), value: json, ttl: options.ttlSeconds });
+    return this.#write('POST', keysPath(this.#namespace), body, 'application/json', options);
+  }
+
+  /** Whether there was a live value to delete. */
+  async delete(key: string, options: WriteOptions = {}): Promise<boolean> {
+    const path = keyPath(this.#namespace, key);
+    const headers = { 'meridian-context': options.context };
+    return (await orNotFound(this.#send({ method: 'DELETE', path, headers }, options))) !== undefined;
+  }
+
+  /** All keys of a range in the order of their UTF-8 bytes, page after page. */
+  async *list(range: Api.ListRange = {}, options: RequestOptions = {}): AsyncGenerator<Api.ListedKey, void, void> {
+    let cursor: string | undefined;
+    do {
+      const page = await this.listPage(range, cursor, options);
+      yield* page.items;
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+  }
+
+  async listPage(range: Api.ListRange, cursor?: string, options: RequestOptions = {}): Promise<Api.ListPage> {
+    const { pageSize, ...rest } = range;
+    const query = { ...rest, limit: pageSize, cursor };
+    const answer = await this.#send({ method: 'GET', path: keysPath(this.#namespace), query }, options);
+    return this.#json(answer) as Api.ListPage;
+  }
+
+  /** Up to 1,000 operations, each on its own: one result for each, in their order. */
+  async batch(
+    operations: readonly Api.BatchOperation[],
+    options: RequestOptions = {},
+  ): Promise<readonly Api.BatchResult[]> {
+    return this.batchTexts(
+      operations.map((operation) => JSON.stringify(operation)),
+      options,
+    );
+  }
+
+  /** A batch of operations given as JSON texts, so that values travel as they were written. */
+  async batchTexts(operations: readonly string[], options: RequestOptions = {}): Promise<readonly Api.BatchResult[]> {
+    const body = `{"operations":[${operations.join(',')}]}`;
+    const path = `${keysPath(this.#namespace)}batch`;
+    const answer = await this.#send(
+      { method: 'POST', path, body, headers: { 'content-type': 'application/json' } },
+      options,
+    );
+    return (this.#json(answer) as { results: readonly Api.BatchResult[] }).results;
+  }
+
+  async namespaces(): Promise<readonly Api.NamespaceInfo[]> {
+    return listOf<Api.NamespaceInfo>(await this.#ask('GET', '/namespaces'), 'namespaces');
+  }
+
+  async namespace(name: string): Promise<Api.NamespaceInfo> {
+    return (await this.#ask('GET', namespacePath(name))) as Api.NamespaceInfo;
+  }
+
+  async putNamespace(name: string, settings: Api.NamespaceSettings): Promise<Api.NamespaceInfo> {
+    return (await this.#ask('PUT', namespacePath(name), settings)) as Api.NamespaceInfo;
+  }
+
+  async dropNamespace(name: string): Promise<void> {
+    await this.#ask('DELETE', namespacePath(name));
+  }
+
+  /** Values of a key that a last-writer-wins choice hid, latest first. */
+  async ledger(key: string): Promise<readonly Api.LedgerItem[]> {
+    const path = `${namespacePath(this.#namespace)}/ledger?key=${encodeURIComponent(key)}`;
+    return listOf<Api.LedgerItem>(await this.#ask('GET', path), 'items');
+  }
+
+  /** Brings a hidden value back as a new write. */
+  async restore(key: string, id: string): Promise<void> {
+    await this.#ask('POST', `${namespacePath(this.#namespace)}/ledger/restore`, { key, id });
+  }
+
+  /** How the node is, also where it is not well and answers 503. */
+  async health(): Promise<Api.Health> {
+    const answer = await this.#connection.send({ method: 'GET', path: '/health', expectedStatus: 503 });
+    const health = this.#json(answer) as Api.Health;
+    if (typeof health.node !== 'string') throw problemOf(answer.status, new TextDecoder().decode(answer.bytes));
+    return health;
+  }
+
+  async isReady(timeoutMs: number): Promise<boolean> {
+    const answer = this.#connection.send({ method: 'GET', path: '/health/ready', timeoutMs });
+    return answer.then(
+      () => true,
+      () => false,
+    );
+  }
+
+  async regions(): Promise<readonly Api.RegionStatus[]> {
+    return listOf<Api.RegionStatus>(await this.#ask('GET', '/admin/regions'), 'regions');
+  }
+
+  /** Where a key stands, and why. */
+  async ring(key: string): Promise<Api.RingAnswer> {
+    const query = new URLSearchParams({ key, namespace: this.#namespace });
+    return (await this.#ask('GET', `/admin/ring?${query.toString()}`)) as Api.RingAnswer;
+  }
+
+  async metrics(): Promise<unknown> {
+    return this.#ask('GET', '/admin/metrics');
+  }
+
+  /** The emulated links of this node, after `change` where one is given. Only on nodes that run with `--wan-lab`. */
+  async wan(change?: Api.WanChange): Promise<unknown> {
+    return change ? this.#ask('POST', '/admin/wan', change) : this.#ask('GET', '/admin/wan');
+  }
+
+  /** Merges versioned records, as replication would. Repeating it does no harm. */
+  async replicate(records: readonly unknown[]): Promise<Api.ReplicateAnswer> {
+    return (await this.#ask('POST', '/replicate', { records })) as Api.ReplicateAnswer;
+  }
+
+  /** Compares with a region, or with all, and repairs differences both ways. */
+  async sync(what: { region?: string; namespace?: string } = {}): Promise<Api.SyncAnswer> {
+    return (await this.#ask('POST', '/replicate/sync', what)) as Api.SyncAnswer;
+  }
+
+  #read(key: string, accept: string, options: RequestOptions): Promise<HttpAnswer | undefined> {
+    const path = keyPath(this.#namespace, key);
+    return orNotFound(this.#send({ method: 'GET', path, headers: { accept } }, options));
+  }
+
+  async #write(
+    method: 'PUT' | 'POST',
+    path: string,
+    body: string | Uint8Array,
+    contentType: string,
+    options: WriteOptions,
+    ttl?: number,
+  ): Promise<Api.Written> {
+    const headers = { 'content-type': contentType, 'meridian-context': options.context };
+    const answer = await this.#send({ method, path, body, headers, query: { ttl } }, options);
+    return { isNew: answer.status === 201, head: headOf(answer) };
+  }
+
+  async #ask(method: HttpRequest['method'], path: string, body?: unknown): Promise<unknown> {
+    const json =
+      body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+    const answer = await this.#connection.send({ method, path, ...json });
+    return answer.bytes.length === 0 ? undefined : this.#json(answer);
+  }
+
+  async #send(request: HttpRequest, options: RequestOptions): Promise<HttpAnswer> {
+    const answer = await this.#connection.send({
+      ...request,
+      query: { ...request.query, consistency: options.consistency ?? this.#options.consistency },
+      headers: {
+        ...request.headers,
+        'meridian-session': this.#session,
+        'meridian-receipt': this.#options.receipt ? '1' : undefined,
+      },
+      timeoutMs: options.timeoutMs,
+    });
+    if (this.#carriesSession) this.#session = answer.headers.get('meridian-session') ?? this.#session;
+    return answer;
+  }
+
+  #json(answer: HttpAnswer): unknown {
+    const text = new TextDecoder().decode(answer.bytes);
+    try {
+      return this.#parse(text);
+    } catch {
+      throw new MeridianRequestError(
+        answer.status,
+        'NOT_MERIDIAN',
+        `${this.endpoint} answers with something that is not JSON`,
+      );
+    }
+  }
+}
+
+/** An envelope of JSON texts, so that a value is sent as its writer wrote it. */
+function envelope(fields: { key?: string; value: string; ttl?: number | undefined }): string {
+  const members = Object.entries(fields).filter(([, text]) => text !== undefined);
+  return `{${members.map(([name, text]) => `"${name}":${text}`).join(',')}}`;
+}
+
+async function orNotFound(answer: Promise<HttpAnswer>): Promise<HttpAnswer | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof MeridianRequestError && error.code === 'KEY_NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+function headOf(answer: HttpAnswer): Api.AnswerHead {
+  const text = (name: string) => answer.headers.get(name) ?? undefined;
+  const receipt = text('meridian-receipt');
+  const entries = {
+    context: text('meridian-context'),
+    etag: text('etag'),
+    region: text('meridian-region'),
+    receipt: receipt === undefined ? undefined : (JSON.parse(receipt) as Api.Receipt),
+  };
+  return Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined));
+}
+
+/** Takes a bare list, or one that stands in an object under its name. */
+function listOf<Item>(answer: unknown, name: string): readonly Item[] {
+  if (Array.isArray(answer)) return answer as Item[];
+  const list = (answer as Record<string, unknown> | undefined)?.[name];
+  if (!Array.isArray(list)) throw new MeridianRequestError(200, 'NOT_MERIDIAN', `the answer holds no list of ${name}`);
+  return list as Item[];
+}

@@ -1,0 +1,229 @@
+import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
+import * as lmdb from 'lmdb';
+import type { FollowPosition } from '../../ports/store.ts';
+import type { FlushChanges, StoreState } from '../group-commit.ts';
+import {
+  KEY_BYTES_MAX,
+  type KeyCodec,
+  readSequence,
+  SEQUENCE_BYTES,
+  SEQUENCE_KEYS,
+  TEXT_KEYS,
+  writeSequence,
+  writeText,
+} from './key-codec.ts';
+import { ValueArena } from './value-arena.ts';
+
+const FORMAT = 1;
+const STATE_KEY = 'state';
+const POSITION_PREFIX = 'position/';
+const NOTE_PREFIX = 'note/';
+
+/** Address space, not memory or disk: the map grows by itself, this spares it growing in steps from 128 KiB. */
+const MAP_BYTES = 1024 * 1024 * 1024;
+
+/** One row as it is kept: 8 bytes of sequence, then the record. */
+export interface Row {
+  readonly sequence: Sequence;
+  readonly record: Uint8Array;
+}
+
+/**
+ * LMDB's B+ trees: `records` by key and `index` by sequence. What is kept beside them stands in the root, whose page each
+ * commit writes anyway, because it names the trees.
+ */
+export class Database {
+  readonly #root: lmdb.RootDatabase<Buffer, string>;
+  readonly #records: lmdb.Database<Buffer, string>;
+  readonly #index: lmdb.Database<Buffer, number>;
+  readonly #arena = new ValueArena();
+
+  /** @throws what LMDB fails with */
+  constructor(path: string) {
+    this.#root = lmdb.open<Buffer, string>({
+      path,
+      noSubdir: false,
+      mapSize: MAP_BYTES,
+      maxDbs: 2,
+      maxReaders: 32,
+      encoding: 'binary',
+      keyEncoder: TEXT_KEYS,
+      // What was written must not be readable before it is durable, nor after a failed sync.
+      overlappingSync: false,
+      // With one `batch` a flush it would only add a turn, and a rejection that nobody can catch.
+      eventTurnBatching: false,
+    });
+    try {
+      this.#records = this.#root.openDB<Buffer, string>(tree('records', TEXT_KEYS));
+      this.#index = this.#root.openDB<Buffer, number>(tree('index', SEQUENCE_KEYS));
+    } catch (error) {
+      void this.#root.close();
+      throw error;
+    }
+  }
+
+  /** LMDB gives up its whole environment, reads too, where it could not write the page that makes a commit valid. */
+  get isUsable(): boolean {
+    try {
+      this.#root.getBinary(STATE_KEY);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  read(key: RecordKey): Row | undefined {
+    const value = this.#records.getBinary(key);
+    return value && rowOf(value);
+  }
+
+  *rowsByKey(from: RecordKey, to: RecordKey): Generator<Row & { readonly key: RecordKey }> {
+    for (const { key, value } of this.#records.getRange({ start: from, end: to })) {
+      const { sequence, record } = rowOf(value);
+      yield { key: key as RecordKey, sequence, record };
+    }
+  }
+
+  *rowsAfter(after: Sequence): Generator<Row & { readonly key: RecordKey }> {
+    for (const { key: sequence, value } of this.#index.getRange({ start: after + 1, end: Number.MAX_SAFE_INTEGER })) {
+      const key = value.toString('utf8') as RecordKey;
+      const row = this.read(key);
+      if (row?.sequence !== sequence) throw new Error(`the index and the records disagree at sequence ${sequence}`);
+      yield { key, sequence: row.sequence, record: row.record };
+    }
+  }
+
+  /** The id and sequence in the view that reads of this tick share; `undefined` for a store that was never written. */
+  head(): Pick<StoreState, 'id' | 'sequence'> | undefined {
+    const bytes = this.#root.getBinary(STATE_KEY);
+    if (!bytes) return undefined;
+    const { format, id, sequence } = parse(bytes) as { format: number; id: StoreId; sequence: Sequence };
+    if (format !== FORMAT) throw new UnknownFormat(`format ${format}`);
+    return { id, sequence };
+  }
+
+  state(): StoreState | undefined {
+    const head = this.head();
+    if (!head) return undefined;
+    const positions = new Map<StoreId, FollowPosition>();
+    const notes = new Map<string, string>();
+    for (const [name, value] of this.#named(POSITION_PREFIX))
+      positions.set(name as StoreId, parse(value) as FollowPosition);
+    for (const [name, value] of this.#named(NOTE_PREFIX)) notes.set(name, value.toString('utf8'));
+    return { ...head, positions, notes };
+  }
+
+  *#named(prefix: string): Generator<[name: string, value: Buffer]> {
+    for (const { key, value } of this.#root.getRange({ start: prefix, end: `${prefix}\u{10ffff}` })) {
+      yield [key.slice(prefix.length), value];
+    }
+  }
+
+  /** Durable when it returns. */
+  create(state: StoreState): void {
+    this.#root.transactionSync(() => void this.#root.put(STATE_KEY, headBytes(state)));
+  }
+
+  /**
+   * One transaction; durable, and only then readable, when it resolves.
+   * @throws what LMDB failed with
+   */
+  async commit(changes: FlushChanges): Promise<void> {
+    try {
+      await this.#root.batch(() => this.#write(changes));
+    } catch (error) {
+      throw await causeOf(error);
+    } finally {
+      this.#arena.reset();
+    }
+  }
+
+  /** Nothing in here may throw: what was put before would be committed alone. */
+  #write({ before, after, rows, removed, staleRows }: FlushChanges): void {
+    for (const { key, sequence, record } of rows) {
+      const value = this.#arena.take(SEQUENCE_BYTES + record.length);
+      writeSequence(sequence, value, 0);
+      value.set(record, SEQUENCE_BYTES);
+      void this.#records.put(key, value);
+      void this.#index.put(sequence, this.#textBytes(key));
+    }
+    for (const key of removed) void this.#records.remove(key);
+    for (const sequence of staleRows) void this.#index.remove(sequence);
+    this.#writeState(before, after);
+  }
+
+  #textBytes(key: string): Buffer {
+    const room = this.#arena.take(Math.min(key.length * 3, KEY_BYTES_MAX));
+    return room.subarray(0, writeText(key, room, 0));
+  }
+
+  #writeState(before: StoreState, after: StoreState): void {
+    void this.#root.put(STATE_KEY, headBytes(after));
+    if (after.positions !== before.positions) {
+      for (const [origin, position] of after.positions) {
+        if (before.positions.get(origin) !== position)
+          void this.#root.put(POSITION_PREFIX + origin, jsonBytes(position));
+      }
+      for (const origin of before.positions.keys()) {
+        if (!after.positions.has(origin)) void this.#root.remove(POSITION_PREFIX + origin);
+      }
+    }
+    if (after.notes === before.notes) return;
+    for (const [name, text] of after.notes) {
+      if (before.notes.get(name) !== text) void this.#root.put(NOTE_PREFIX + name, Buffer.from(text));
+    }
+  }
+
+  figures(): { records: number; bytesUsed: number } {
+    const stats = this.#records.getStats() as TreeStats;
+    return { records: stats.entryCount, bytesUsed: (stats.lastPageNumber + 1) * stats.root.pageSize };
+  }
+
+  close(): Promise<void> {
+    return this.#root.close();
+  }
+}
+
+/** The part of what `getStats` gives that is used here; its type declares nothing. */
+interface TreeStats {
+  readonly entryCount: number;
+  readonly lastPageNumber: number;
+  readonly root: { readonly pageSize: number };
+}
+
+export class UnknownFormat extends Error {
+  override readonly name = 'UnknownFormat';
+}
+
+function tree<Key>(name: string, keyEncoder: KeyCodec<Key>): lmdb.RootDatabaseOptions & { name: string } {
+  return { name, keyEncoder, encoding: 'binary' };
+}
+
+function rowOf(value: Buffer): Row {
+  const sequence = readSequence(value, 0) as Sequence;
+  const record = new Uint8Array(value.buffer, value.byteOffset + SEQUENCE_BYTES, value.length - SEQUENCE_BYTES);
+  return { sequence, record };
+}
+
+function headBytes({ id, sequence }: StoreState): Buffer {
+  return jsonBytes({ format: FORMAT, id, sequence });
+}
+
+function jsonBytes(value: unknown): Buffer {
+  return Buffer.from(JSON.stringify(value));
+}
+
+function parse(bytes: Buffer): unknown {
+  return JSON.parse(bytes.toString('utf8'));
+}
+
+/** `lmdb` rejects with an error whose `commitError` is a promise that is rejected with the cause. */
+async function causeOf(error: unknown): Promise<unknown> {
+  const cause = (error as { commitError?: Promise<never> }).commitError;
+  if (cause === undefined) return error;
+  try {
+    return await cause;
+  } catch (found) {
+    return found;
+  }
+}

@@ -1,0 +1,114 @@
+import { renameSync, rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { finished } from 'node:stream/promises';
+import type { MeridianClient } from '@meridian/client/client';
+import { parseExact } from '@meridian/client/exact-json';
+import type { ListedKey } from '@meridian/client/types';
+import type { Dependencies, Output } from '../dependencies.ts';
+import { countText, durationText, plural } from '../output/figures.ts';
+import { type ClientFlags, print, printLine, withClient } from '../session.ts';
+import { openForWriting } from '../transfer/open-for-writing.ts';
+import { type Progress, startProgress } from '../transfer/progress.ts';
+
+interface ExportFlags extends ClientFlags {
+  readonly prefix?: string;
+}
+
+interface Exported {
+  rows: number;
+  conflicts: number;
+}
+
+const PAGE_SIZE = 500;
+
+export async function exportRows(
+  file: string | undefined,
+  flags: ExportFlags,
+  dependencies: Dependencies,
+): Promise<void> {
+  const isFile = file !== undefined && file !== '-';
+  const startedMs = performance.now();
+  const exported = await withClient(
+    flags,
+    dependencies,
+    (client) =>
+      isFile
+        ? toFile(client, resolve(dependencies.folder, file), file, flags, dependencies)
+        : writeRows(client, dependencies.stdout, flags, dependencies),
+    parseExact,
+  );
+  const tookMs = Math.round(performance.now() - startedMs);
+  if (flags.json && isFile) {
+    await printLine(dependencies.stdout, JSON.stringify({ ...exported, tookMs }));
+    return;
+  }
+  const perSecond = countText((exported.rows * 1_000) / Math.max(1, tookMs));
+  const conflicts =
+    exported.conflicts > 0 ? `; ${plural(exported.conflicts, 'conflict')}, of which the winner was written` : '';
+  const place = isFile ? ` to ${file}` : '';
+  await printLine(
+    dependencies.stderr,
+    `exported ${plural(exported.rows, 'row')}${place} in ${durationText(tookMs)}, ${perSecond}/s${conflicts}`,
+  );
+}
+
+/** The file appears under its name once it is whole and on disk: an export that was broken off is never taken for one. */
+async function toFile(
+  client: MeridianClient,
+  path: string,
+  shown: string,
+  flags: ExportFlags,
+  dependencies: Dependencies,
+): Promise<Exported> {
+  const partial = `${path}.partial`;
+  const stream = await openForWriting(partial, shown);
+  try {
+    const exported = await writeRows(client, stream, flags, dependencies);
+    stream.end();
+    await finished(stream);
+    const handle = await open(partial, 'r+');
+    await handle.sync();
+    await handle.close();
+    renameSync(partial, path);
+    return exported;
+  } catch (error) {
+    stream.destroy();
+    rmSync(partial, { force: true });
+    throw error;
+  }
+}
+
+async function writeRows(
+  client: MeridianClient,
+  output: Output,
+  flags: ExportFlags,
+  dependencies: Dependencies,
+): Promise<Exported> {
+  const progress: Progress = startProgress(dependencies.stderr, 'export', undefined);
+  const exported: Exported = { rows: 0, conflicts: 0 };
+  const range = { ...(flags.prefix === undefined ? {} : { prefix: flags.prefix }), pageSize: PAGE_SIZE, values: true };
+  let cursor: string | undefined;
+  try {
+    do {
+      const page = await client.listPage(range, cursor);
+      const rows = page.items.flatMap((item) => rowText(item) ?? []);
+      exported.rows += rows.length;
+      exported.conflicts += page.items.filter((item) => item.conflict).length;
+      if (rows.length > 0) await print(output, `${rows.join('\n')}\n`);
+      if (output.errored) throw output.errored;
+      progress.update(0, exported.rows);
+      cursor = output.destroyed ? undefined : page.cursor;
+    } while (cursor !== undefined);
+  } finally {
+    progress.stop();
+  }
+  return exported;
+}
+
+/** The row that import takes; nothing where the value expires before it could be written. */
+function rowText({ key, value, encoding, contentType, expiresAt }: ListedKey): string | undefined {
+  const ttl = expiresAt ? Math.ceil((Date.parse(expiresAt) - Date.now()) / 1_000) : undefined;
+  if (ttl !== undefined && ttl < 1) return undefined;
+  return JSON.stringify({ key, value, ttl, ...(encoding ? { encoding, contentType } : {}) });
+}

@@ -1,0 +1,63 @@
+import { parseExact } from '@meridian/client/exact-json';
+import type { ListedKey } from '@meridian/client/types';
+import { SettingError } from '../../config/setting-error.ts';
+import type { Dependencies } from '../dependencies.ts';
+import { printable } from '../output/printable.ts';
+import { type ClientFlags, print, styles, withClient } from '../session.ts';
+
+interface ListFlags extends ClientFlags {
+  readonly prefix?: string;
+  readonly start?: string;
+  readonly end?: string;
+  readonly limit?: string;
+  readonly values?: boolean;
+}
+
+const PAGE_SIZE = 1_000;
+
+export async function list(flags: ListFlags, dependencies: Dependencies): Promise<void> {
+  const limit = limitOf(flags);
+  const { prefix, start, end } = flags;
+  const range = {
+    ...(prefix === undefined ? {} : { prefix }),
+    ...(start === undefined ? {} : { start }),
+    ...(end === undefined ? {} : { end }),
+    pageSize: Math.min(limit, PAGE_SIZE),
+    values: flags.values ?? false,
+  };
+  await withClient(
+    flags,
+    dependencies,
+    async (client) => {
+      let left = limit;
+      for await (const item of client.list(range)) {
+        if (dependencies.stdout.destroyed) return;
+        await print(dependencies.stdout, `${lineFor(item, flags, dependencies)}\n`);
+        if (--left === 0) return;
+      }
+    },
+    parseExact,
+  );
+}
+
+function lineFor(item: ListedKey, flags: ListFlags, dependencies: Dependencies): string {
+  if (flags.json) return JSON.stringify(item);
+  const { out } = styles(dependencies);
+  const key = shownKey(item.key, dependencies.stdout.isTTY === true);
+  if (!flags.values) return key;
+  const value =
+    item.encoding === 'base64' ? out('dim', `<${item.contentType ?? 'bytes'}>`) : JSON.stringify(item.value);
+  return `${out('cyan', key)}\t${value}${item.conflict ? out('yellow', '  (conflict)') : ''}`;
+}
+
+/** Keys can hold anything; on a terminal, one that is not printable on its line is shown as JSON has it. */
+function shownKey(key: string, isTerminal: boolean): string {
+  return isTerminal && (printable(key) !== key || /[\n\t]/.test(key)) ? JSON.stringify(key) : key;
+}
+
+function limitOf({ limit }: ListFlags): number {
+  if (limit === undefined) return Number.POSITIVE_INFINITY;
+  if (!/^[1-9]\d{0,14}$/.test(limit))
+    throw new SettingError('--limit', `expected a whole number above 0, found '${limit}'`);
+  return Number(limit);
+}

@@ -1,0 +1,107 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import type { MeridianClient } from '@meridian/client/client';
+import type { Written } from '@meridian/client/types';
+import { SettingError } from '../../config/setting-error.ts';
+import type { Dependencies } from '../dependencies.ts';
+import { CommandFailure, EXIT } from '../exit-codes.ts';
+import { printReceipt } from '../receipt-line.ts';
+import { type ClientFlags, printLine, withClient } from '../session.ts';
+
+interface PutFlags extends ClientFlags {
+  readonly file?: string;
+  readonly type?: string;
+  readonly ttl?: string;
+  readonly context?: string;
+  readonly create?: boolean;
+}
+
+export async function put(
+  key: string,
+  value: string | undefined,
+  flags: PutFlags,
+  dependencies: Dependencies,
+): Promise<void> {
+  const bytes = await bytesOf(value, flags, dependencies);
+  const written = await withClient(flags, dependencies, (client) => write(client, key, bytes, flags, value));
+  if (flags.json) {
+    await printLine(dependencies.stdout, JSON.stringify({ key, created: written.isNew, ...written.head }));
+    return;
+  }
+  if (dependencies.stdout.isTTY) await printLine(dependencies.stdout, written.isNew ? 'created' : 'replaced');
+  await printReceipt(written.head, dependencies);
+}
+
+async function write(
+  client: MeridianClient,
+  key: string,
+  bytes: Uint8Array,
+  flags: PutFlags,
+  argument: string | undefined,
+): Promise<Written> {
+  const options = { ...ttlOf(flags), ...(flags.context === undefined ? {} : { context: flags.context }) };
+  const text = jsonText(bytes);
+  const isFile = flags.file !== undefined || argument === '-';
+  if (flags.create) {
+    if (flags.type !== undefined) throw new CommandFailure(EXIT.usage, '--create takes JSON and text only, not --type');
+    return client.create(key, text === undefined ? new TextDecoder().decode(bytes) : JSON.parse(text), options);
+  }
+  if (flags.type === 'application/json') {
+    if (text === undefined) throw new CommandFailure(EXIT.usage, 'the value is not JSON, as --type says');
+    return client.putText(key, text, options);
+  }
+  if (flags.type !== undefined) return client.putRaw(key, bytes, flags.type, options);
+  if (text !== undefined) return client.putText(key, text, options);
+  const type = isFile && !isText(bytes) ? 'application/octet-stream' : 'text/plain;charset=utf-8';
+  return client.putRaw(key, bytes, type, options);
+}
+
+async function bytesOf(
+  value: string | undefined,
+  flags: PutFlags,
+  { folder, stdin }: Dependencies,
+): Promise<Uint8Array> {
+  if ((value === undefined) === (flags.file === undefined)) {
+    throw new CommandFailure(EXIT.usage, 'say what to write: VALUE, - for stdin, or --file FILE');
+  }
+  if (flags.file !== undefined) return readBytes(resolve(folder, flags.file), flags.file);
+  return value === '-' ? readAll(stdin) : new TextEncoder().encode(value);
+}
+
+async function readBytes(path: string, shown: string): Promise<Uint8Array> {
+  return readFile(path).catch((error: NodeJS.ErrnoException) => {
+    throw new SettingError(shown, error.code === 'ENOENT' ? 'there is no such file' : `cannot be read (${error.code})`);
+  });
+}
+
+async function readAll(stream: Readable): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stream) chunks.push(typeof chunk === 'string' ? Buffer.from(chunk) : (chunk as Uint8Array));
+  return Buffer.concat(chunks);
+}
+
+/** The text of a JSON value, as it was written; `undefined` where the bytes are none. */
+function jsonText(bytes: Uint8Array): string | undefined {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    JSON.parse(text);
+    return text.trim();
+  } catch {
+    return undefined;
+  }
+}
+
+function isText(bytes: Uint8Array): boolean {
+  try {
+    return !new TextDecoder('utf-8', { fatal: true }).decode(bytes).includes('\0');
+  } catch {
+    return false;
+  }
+}
+
+function ttlOf({ ttl }: PutFlags): { ttlSeconds?: number } {
+  if (ttl === undefined) return {};
+  if (!/^[1-9]\d{0,9}$/.test(ttl)) throw new SettingError('--ttl', `expected whole seconds above 0, found '${ttl}'`);
+  return { ttlSeconds: Number(ttl) };
+}

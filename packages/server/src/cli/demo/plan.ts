@@ -1,0 +1,97 @@
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { type ClusterFile, parseClusterFile } from '../../config/cluster-file.ts';
+import { hint } from '../../config/nearest.ts';
+import { makeSecret } from '../../config/secret-file.ts';
+import { SettingError } from '../../config/setting-error.ts';
+import { linkName, measuredRttMs, type WanPlace, wanPlace, wanPlaces } from '../../config/wan-places.ts';
+
+const CLUSTER = 'demo';
+const CLUSTER_FILE = 'cluster.yaml';
+const SECRET_FILE = 'cluster.secret';
+/** Nodes talk to each other on ports this much above those of their REST APIs. */
+const PEER_PORT_OFFSET = 1_000;
+const LOOPBACK = '127.0.0.1';
+
+export interface DemoSettings {
+  readonly places: readonly WanPlace[];
+  readonly basePort: number;
+  /** Absolute, and there. */
+  readonly dataDir: string;
+}
+
+/**
+ * Writes the cluster file of the demo and, the first time, its secret. Regions may come to data that is there, and move
+ * to other ports; they may not go, for what only they hold would be missing.
+ * @throws SettingError where the data belongs to regions that are not asked for
+ */
+export function prepareDemo(settings: DemoSettings): ClusterFile {
+  const path = join(settings.dataDir, CLUSTER_FILE);
+  checkOldRegions(path, settings);
+  const secretPath = join(settings.dataDir, SECRET_FILE);
+  if (!existsSync(secretPath)) makeSecret(secretPath);
+  const text = clusterText(settings.places, settings.basePort);
+  const file = parseClusterFile(path, text);
+  writeFileSync(`${path}.partial`, text);
+  renameSync(`${path}.partial`, path);
+  return file;
+}
+
+/** @throws SettingError for a region whose place is not known. */
+export function placesOf(regions: readonly string[]): readonly WanPlace[] {
+  return regions.map(placeOf);
+}
+
+function placeOf(region: string): WanPlace {
+  const place = wanPlace(region);
+  if (place) return place;
+  const names = wanPlaces().map(({ name }) => name);
+  throw new SettingError(
+    '--regions',
+    `no place is known for '${region}'${hint(region, names) || `; known are ${names.join(', ')}`}`,
+  );
+}
+
+function checkOldRegions(path: string, { places, dataDir }: DemoSettings): void {
+  if (!existsSync(path)) return;
+  const old = parseClusterFile(path, readFileSync(path, 'utf8')).regions.map(({ name }) => name);
+  const regions = places.map(({ name }) => name);
+  const gone = old.filter((name) => !regions.includes(name));
+  if (gone.length === 0) return;
+  const all = [...new Set([...old, ...regions])].join(',');
+  throw new SettingError(
+    dataDir,
+    `holds data of ${gone.join(' and ')} too: start with --regions ${all}, or with another --data-dir`,
+  );
+}
+
+/** The cluster file: one node with an embedded store in each region, and the round trips between them. */
+function clusterText(places: readonly WanPlace[], basePort: number): string {
+  const regions = places.map(({ name, latitude, longitude }, at) => ({
+    name,
+    latitude,
+    longitude,
+    nodes: [
+      {
+        name: nodeNameOf(name),
+        http: `${LOOPBACK}:${basePort + at}`,
+        peer: `${LOOPBACK}:${basePort + PEER_PORT_OFFSET + at}`,
+        store: `./${nodeNameOf(name)}`,
+      },
+    ],
+  }));
+  const rtt = Object.fromEntries(
+    places.flatMap((one, at) =>
+      places.slice(at + 1).map(({ name: other }) => [linkName(one.name, other), measuredRttMs(one.name, other) ?? 0]),
+    ),
+  );
+  const head = '# Written by `meridian demo` at each start. Round trips are measured ones, in milliseconds.\n';
+  return (
+    head + stringify({ cluster: CLUSTER, secretFile: `./${SECRET_FILE}`, regions, wan: { rtt } }, { lineWidth: 0 })
+  );
+}
+
+export function nodeNameOf(region: string): string {
+  return `${region}-1`;
+}

@@ -1,0 +1,171 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runCommand, type Setting } from './command-line.testing.ts';
+import { FakeNode } from './fake-node.testing.ts';
+
+let node: FakeNode;
+let folder: string;
+beforeEach(async () => {
+  node = new FakeNode();
+  await node.start();
+  folder = mkdtempSync(join(tmpdir(), 'meridian-cli-'));
+});
+afterEach(async () => {
+  await node.stop();
+  rmSync(folder, { recursive: true });
+});
+
+const meridian = (args: readonly string[], setting: Setting = {}) =>
+  runCommand(args, { folder, ...setting, env: { MERIDIAN_ENDPOINT: node.endpoint, ...setting.env } });
+
+describe('put and get', () => {
+  it('keep JSON as it was written, and print it so where the output is piped', async () => {
+    expect(await meridian(['put', 'big', '{"n":12345678901234567890,"x":1.0}'])).toEqual({ code: 0, out: '', err: '' });
+    expect(await meridian(['get', 'big'])).toEqual({ code: 0, out: '{"n":12345678901234567890,"x":1.0}', err: '' });
+    expect(JSON.parse((await meridian(['get', 'big', '--json'])).out)).toMatchObject({ key: 'big', conflict: false });
+    expect((await meridian(['get', 'big', '--json'])).out).toContain('12345678901234567890');
+  });
+
+  it('keep what is not JSON as text, and files as their bytes', async () => {
+    await meridian(['put', 'note', 'hello there']);
+    expect((await meridian(['get', 'note'])).out).toBe('hello there');
+    expect((await meridian(['get', 'note'], { isTerminal: true })).out).toBe('hello there\n');
+    writeFileSync(join(folder, 'x.png'), Buffer.from([0, 255, 1]));
+    await meridian(['put', 'photo', '--file', 'x.png', '--type', 'image/png']);
+    expect(node.values.get('default\0photo')).toEqual({ bytes: Buffer.from([0, 255, 1]), contentType: 'image/png' });
+    expect((await meridian(['get', 'photo'], { isTerminal: true })).out).toContain('<3 B of image/png');
+    await meridian(['put', 'piped', '-'], { stdin: 'from stdin' });
+    expect((await meridian(['get', 'piped'])).out).toBe('from stdin');
+  });
+
+  it('never let a value steer the terminal', async () => {
+    await meridian(['put', 'evil', 'a\u001b[2Jb']);
+    expect((await meridian(['get', 'evil'], { isTerminal: true })).out).toBe('a\ufffd[2Jb\n');
+  });
+
+  it('show concurrent values, the winner first', async () => {
+    const siblings = [
+      { value: { items: 3 }, region: 'eu-central', time: '2026-11-23T03:00:00.000Z' },
+      { value: 'x', region: 'us-east', time: '2026-11-23T02:00:00.000Z' },
+    ];
+    node.intercept = () => ({
+      status: 200,
+      body: { key: 'cart', ...siblings[0], context: 'c', conflict: true, siblings, expiresAt: null },
+    });
+    const { out } = await meridian(['get', 'cart'], { isTerminal: true });
+    expect(out).toContain('2 concurrent values');
+    expect(out.indexOf('eu-central')).toBeLessThan(out.indexOf('us-east'));
+    expect(out).toContain('  {\n    "items": 3\n  }');
+  });
+
+  it('work in another namespace, at a level, with a receipt', async () => {
+    await meridian(['put', 'a/b', '1', '--namespace', 'shop', '--consistency', 'quorum']);
+    expect(node.requests[0]?.path).toBe('/namespaces/shop/kv/a%2Fb?consistency=quorum');
+    const { err } = await meridian(['get', 'a/b', '--namespace', 'shop', '--receipt', '--json']);
+    expect(err).toBe('');
+    expect((await meridian(['get', 'a/b', '--namespace', 'shop', '--receipt'], { isTerminal: true })).err).toContain(
+      'quorum at us-east-1 in us-east · 2 of 3 replicas',
+    );
+  });
+
+  it('carry a session in a file from one command to the next', async () => {
+    await meridian(['put', 'k', '1', '--session', 's.token']);
+    await meridian(['get', 'k', '--session', 's.token']);
+    expect(node.requests[0]?.headers['meridian-session']).toBeUndefined();
+    expect(node.requests[0]?.path).toContain('consistency=session');
+    expect(node.requests[1]?.headers['meridian-session']).toBe('token-1');
+    expect(readFileSync(join(folder, 's.token'), 'utf8')).toBe('token-2\n');
+  });
+});
+
+describe('exit codes', () => {
+  it('tell what kind of failure it was, with one line', async () => {
+    expect(await meridian(['get', 'none'])).toEqual({ code: 3, out: '', err: 'meridian: "none" is not found\n' });
+    expect((await meridian(['delete', 'none'])).code).toBe(3);
+    await meridian(['put', 'k', '1']);
+    expect((await meridian(['put', 'k', '2', '--create'])).code).toBe(4);
+    expect((await meridian(['delete', 'k'])).code).toBe(0);
+    expect((await meridian(['get', '..'])).err).toBe(
+      'meridian: .. is a dot segment of a path, not a key (INVALID_KEY)\n',
+    );
+    node.intercept = () => ({
+      status: 503,
+      body: {
+        code: 'QUORUM_UNAVAILABLE',
+        detail: 'Too few replicas answer.',
+        required: 2,
+        reached: 1,
+        missingRegions: ['eu-central'],
+      },
+    });
+    expect(await meridian(['get', 'k'])).toEqual({
+      code: 1,
+      out: '',
+      err: 'meridian: Too few replicas answer.: required 2, reached 1, missing eu-central (QUORUM_UNAVAILABLE)\n',
+    });
+    const away = await meridian(['get', 'k', '--endpoint', 'http://127.0.0.1:9']);
+    expect(away.code).toBe(5);
+    expect(away.err).toMatch(/^meridian: http:\/\/127\.0\.0\.1:9 does not answer: [^\n]+\n$/);
+  });
+
+  it.each([
+    [['get']],
+    [['nope']],
+    [['get', 'k', '--nope']],
+    [['put', 'k']],
+    [['put', 'k', '1', '--ttl', '0']],
+    [['get', 'k', '--consistency', 'much']],
+    [['list', '--limit', '0']],
+    [['import', 'missing.ndjson']],
+    [['demo', '--engine', 'postgres']],
+    [['serve', '--node', 'us-1']],
+    [['wan', 'loss', '2']],
+  ])('is 2 with one line for %j', async (args) => {
+    const { code, err, out } = await meridian(args);
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    expect(err).toMatch(/^meridian: [^\n]+\n$/);
+  });
+
+  it('is 0 for help, at every command', async () => {
+    for (const command of [
+      'get',
+      'put',
+      'delete',
+      'list',
+      'status',
+      'wan',
+      'import',
+      'export',
+      'demo',
+      'serve',
+      'secret',
+    ]) {
+      const { code, out } = await meridian([command, '--help']);
+      expect(code).toBe(0);
+      expect(out).toContain('Examples:');
+      for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+    }
+  });
+});
+
+describe('list', () => {
+  it('prints keys over pages, up to a limit', async () => {
+    for (let at = 10; at < 40; at++)
+      node.values.set(`default\0k${at}`, { bytes: Buffer.from(`${at}`), contentType: 'application/json' });
+    expect((await meridian(['list', '--prefix', 'k1'])).out.split('\n')).toHaveLength(11);
+    expect((await meridian(['list', '--limit', '2', '--values'])).out).toBe('k10\t10\nk11\t11\n');
+    expect((await meridian(['list', '--limit', '25'])).out.split('\n')).toHaveLength(26);
+  });
+});
+
+describe('secret', () => {
+  it('makes one, and never over another', async () => {
+    expect((await meridian(['secret', 'c.secret'])).code).toBe(0);
+    expect(await meridian(['secret', 'c.secret'])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('is there already') as string,
+    });
+  });
+});

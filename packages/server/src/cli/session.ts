@@ -1,0 +1,87 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { MeridianClient } from '@meridian/client/client';
+import { readSettings } from '../config/read-settings.ts';
+import { SettingError } from '../config/setting-error.ts';
+import type { SettingName, Settings } from '../config/settings.ts';
+import type { Dependencies, Output } from './dependencies.ts';
+import { type Style, styleFor } from './output/style.ts';
+
+/** Flags that client commands share, as commander gives them. */
+export interface ClientFlags {
+  readonly endpoint?: string;
+  readonly namespace?: string;
+  readonly consistency?: string;
+  readonly timeoutMs?: string;
+  /** A file that keeps the session's token from command to command. */
+  readonly session?: string;
+  readonly receipt?: boolean;
+  readonly json?: boolean;
+}
+
+export function settingsFor<Name extends SettingName>(
+  wanted: readonly Name[],
+  flags: object,
+  { env, folder }: Dependencies,
+): Settings<Name> {
+  return readSettings(wanted, { flags, env, folder });
+}
+
+type Parse = (text: string) => unknown;
+
+/** Runs one command's requests with a client as flags and settings ask for it, and keeps the session's token where a file is named. */
+export async function withClient<Result>(
+  flags: ClientFlags,
+  dependencies: Dependencies,
+  work: (client: MeridianClient) => Promise<Result>,
+  parse?: Parse,
+): Promise<Result> {
+  const file = flags.session === undefined ? undefined : resolve(dependencies.folder, flags.session);
+  const settings = settingsFor(['endpoint', 'namespace', 'consistency', 'timeoutMs'], flags, dependencies);
+  const client = new MeridianClient({
+    ...settings,
+    consistency: file !== undefined && flags.consistency === undefined ? 'session' : settings.consistency,
+    receipt: flags.receipt ?? false,
+    session: (file !== undefined && tokenIn(file)) || true,
+    ...(parse ? { parse } : {}),
+  });
+  const result = await work(client);
+  if (file !== undefined && client.session !== undefined) writeFileSync(file, `${client.session}\n`, { mode: 0o600 });
+  return result;
+}
+
+function tokenIn(file: string): string | undefined {
+  if (!existsSync(file)) return undefined;
+  const token = readFileSync(file, 'utf8').trim();
+  if (!/^[\w-]*$/.test(token)) throw new SettingError(file, 'holds no session token');
+  return token;
+}
+
+/** A client of one node, for commands that speak with all of them. */
+export function clientAt(endpoint: string, flags: ClientFlags, dependencies: Dependencies): MeridianClient {
+  return new MeridianClient({ endpoint, session: false, ...settingsFor(['timeoutMs'], flags, dependencies) });
+}
+
+export function endpointOf(flags: ClientFlags, dependencies: Dependencies): string {
+  return settingsFor(['endpoint'], flags, dependencies).endpoint;
+}
+
+export function styles({ stdout, stderr, env }: Dependencies): { out: Style; err: Style } {
+  return { out: styleFor(stdout, env), err: styleFor(stderr, env) };
+}
+
+/** Writes, and waits until it is taken, so that a slow reader bounds what is held in memory. */
+export async function print(output: Output, text: string | Uint8Array): Promise<void> {
+  if (output.write(text) || output.destroyed) return;
+  await new Promise<void>((resolveWait) => {
+    const done = () => {
+      for (const event of ['drain', 'close', 'error']) output.off(event, done);
+      resolveWait();
+    };
+    for (const event of ['drain', 'close', 'error']) output.on(event, done);
+  });
+}
+
+export function printLine(output: Output, line = ''): Promise<void> {
+  return print(output, `${line}\n`);
+}

@@ -1,0 +1,178 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runCommand } from './command-line.testing.ts';
+import { FakeNode } from './fake-node.testing.ts';
+import { chunksOf } from './transfer/chunks.ts';
+import { linesOf } from './transfer/lines.ts';
+import { parseRow } from './transfer/row.ts';
+
+let node: FakeNode;
+let folder: string;
+beforeEach(async () => {
+  node = new FakeNode();
+  await node.start();
+  folder = mkdtempSync(join(tmpdir(), 'meridian-transfer-'));
+});
+afterEach(async () => {
+  await node.stop();
+  rmSync(folder, { recursive: true });
+});
+
+const meridian = (...args: readonly string[]) =>
+  runCommand(args, { folder, env: { MERIDIAN_ENDPOINT: node.endpoint } });
+const file = (name: string) => readFileSync(join(folder, name), 'utf8');
+const batches = () => node.requests.filter(({ path }) => path.includes('/batch'));
+
+describe('import and export', () => {
+  it('bring every row there and back', async () => {
+    const rows = Array.from({ length: 1_234 }, (_, at) =>
+      JSON.stringify({ key: `k${String(at).padStart(4, '0')}`, value: { at } }),
+    );
+    rows.push(JSON.stringify({ key: 'z', value: 'AP8=', encoding: 'base64', contentType: 'image/png' }));
+    writeFileSync(join(folder, 'in.ndjson'), rows.join('\n'));
+    const { code, err } = await meridian('import', 'in.ndjson', '--prefix', 'p:');
+    expect({ code, err }).toEqual({
+      code: 0,
+      err: expect.stringMatching(/^imported 1,235 rows in .*\/s\n$/) as string,
+    });
+    expect(node.values.size).toBe(1_235);
+    expect(batches()).toHaveLength(3);
+    expect((await meridian('export', 'out.ndjson')).err).toContain('exported 1,235 rows to out.ndjson');
+    expect(file('out.ndjson')).toBe(`${rows.map((row) => row.replace('"key":"', '"key":"p:')).join('\n')}\n`);
+    expect(existsSync(join(folder, 'out.ndjson.partial'))).toBe(false);
+  });
+
+  it('count rows that fail, keep them with their reason, and write the others', async () => {
+    writeFileSync(
+      join(folder, 'in.ndjson'),
+      '{"key":"a","value":1}\nnonsense\n\n{"key":"","value":2}\n{"key":"b"}\n{"key":"c","value":3,"op":"x"}\n{"key":"d","value":4}',
+    );
+    const { code, err } = await meridian('import', 'in.ndjson', '--errors', 'bad.ndjson');
+    expect(code).toBe(1);
+    expect(err).toContain('imported 2 rows');
+    expect(err).toContain('4 failed (see bad.ndjson)');
+    const bad = file('bad.ndjson')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { line: number; code: string });
+    expect(bad.map(({ line }) => line).toSorted((left, right) => left - right)).toEqual([2, 4, 5, 6]);
+    expect(bad.find(({ line }) => line === 4)?.code).toBe('INVALID_KEY');
+    expect([...node.values.keys()]).toEqual(['default\0a', 'default\0d']);
+  });
+
+  it('try again what failed for the moment, and only that', async () => {
+    let calls = 0;
+    node.intercept = (_method, url) => {
+      if (!url.pathname.endsWith('batch') || ++calls > 2) return undefined;
+      if (calls === 1) return { status: 503, body: { code: 'SHUTTING_DOWN', detail: 'The node is stopping.' } };
+      return {
+        status: 200,
+        body: { results: [{ status: 201 }, { status: 503, code: 'QUORUM_UNAVAILABLE', detail: 'x' }] },
+      };
+    };
+    writeFileSync(join(folder, 'in.ndjson'), '{"key":"a","value":1}\n{"key":"b","value":2}\n');
+    expect((await meridian('import', 'in.ndjson')).code).toBe(0);
+    expect(batches()).toHaveLength(3);
+    expect([...node.values.keys()]).toEqual(['default\0b']);
+  });
+
+  it('let the last row of a key win', async () => {
+    writeFileSync(
+      join(folder, 'in.ndjson'),
+      Array.from({ length: 50 }, (_, at) => `{"key":"k","value":${at}}\n`).join(''),
+    );
+    expect((await meridian('import', 'in.ndjson')).code).toBe(0);
+    expect(node.values.get('default\0k')?.bytes.toString()).toBe('49');
+  });
+
+  it('find the row for which a whole batch is refused', async () => {
+    node.intercept = (_method, url, body) =>
+      url.pathname.endsWith('batch') && body.includes('poison')
+        ? { status: 400, body: { code: 'INVALID_BODY', detail: 'no' } }
+        : undefined;
+    writeFileSync(
+      join(folder, 'in.ndjson'),
+      Array.from({ length: 9 }, (_, at) => `{"key":"k${at}","value":"${at === 5 ? 'poison' : at}"}\n`).join(''),
+    );
+    const { code, err } = await meridian('import', 'in.ndjson');
+    expect(code).toBe(1);
+    expect(err).toContain('line 6: no (INVALID_BODY)');
+    expect(node.values.size).toBe(8);
+  });
+
+  it('leave no file of an export that failed', async () => {
+    node.intercept = () => ({ status: 500, body: { code: 'INTERNAL', detail: 'x' } });
+    expect((await meridian('export', 'out.ndjson')).code).toBe(1);
+    expect(existsSync(join(folder, 'out.ndjson'))).toBe(false);
+    expect(existsSync(join(folder, 'out.ndjson.partial'))).toBe(false);
+  });
+});
+
+async function* pieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+async function gather<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+  const gathered: Item[] = [];
+  for await (const item of items) gathered.push(item);
+  return gathered;
+}
+
+describe('rows', () => {
+  it('are split at line ends wherever the stream breaks', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.string({ unit: 'binary' }).map((text) => text.replaceAll(/[\r\n]/g, ''))),
+        fc.integer({ min: 1, max: 7 }),
+        async (lines, size) => {
+          const bytes = new TextEncoder().encode(lines.map((line) => `${line}\n`).join(''));
+          const found = await gather(linesOf(pieces(bytes, size)));
+          expect(found.map(({ text }) => text)).toEqual(
+            lines.map((line) => new TextDecoder('utf-8').decode(new TextEncoder().encode(line))),
+          );
+          expect(found.at(-1)?.end ?? 0).toBe(bytes.length);
+        },
+      ),
+    );
+  });
+
+  it('that are not UTF-8 are told, not replaced', async () => {
+    const found = await gather(linesOf(pieces(Buffer.from([0x61, 0xff, 0x0a, 0x62]), 2)));
+    expect(found).toEqual([
+      { number: 1, text: undefined, end: 3 },
+      { number: 2, text: 'b', end: 4 },
+    ]);
+  });
+
+  it('become operations that say the same, under any prefix', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.json(), fc.string(), fc.boolean(), (key, value, prefix, isKeyFirst) => {
+        const fields = [`"key": ${JSON.stringify(key)}`, `"value":${value}`];
+        const row = parseRow(` {${(isKeyFirst ? fields : fields.toReversed()).join(', ')} }`, prefix);
+        if ('problem' in row) throw new Error(row.problem);
+        expect(row.key).toBe(prefix + key);
+        expect(JSON.parse(row.operation)).toEqual({
+          op: 'put',
+          key: prefix + key,
+          value: JSON.parse(value) as unknown,
+        });
+      }),
+    );
+  });
+
+  it('go into chunks that are bounded, in order, and hold no key twice', async () => {
+    const texts = Array.from({ length: 1_700 }, (_, at) =>
+      JSON.stringify({ key: `k${at % 600}`, value: 'x'.repeat(at % 9 === 0 ? 300_000 : 10) }),
+    );
+    const chunks = await gather(chunksOf(linesOf(pieces(Buffer.from(texts.join('\n')), 65_536)), '', () => {}));
+    expect(chunks.flatMap(({ rows }) => rows.map(({ line }) => line))).toEqual(texts.map((_, at) => at + 1));
+    for (const { rows } of chunks) {
+      expect(new Set(rows.map(({ key }) => key)).size).toBe(rows.length);
+      expect(rows.length).toBeLessThanOrEqual(500);
+      expect(rows.reduce((sum, row) => sum + row.operation.length, 0)).toBeLessThanOrEqual(1_048_576);
+    }
+  });
+});

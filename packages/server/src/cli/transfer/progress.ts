@@ -1,0 +1,71 @@
+import { Presets, SingleBar } from 'cli-progress';
+import type { Output } from '../dependencies.ts';
+import { bytesText, countText, durationText } from '../output/figures.ts';
+
+export interface Progress {
+  /** `done` of `total`, in the unit of the total; `rows` so far. */
+  update(done: number, rows: number): void;
+  stop(): void;
+}
+
+const LINE_EVERY_MS = 5_000;
+
+/**
+ * Shows how far a transfer is: a bar with rate and time left on a terminal, a line every five seconds elsewhere. A total
+ * in bytes; `undefined` where it is not known.
+ */
+export function startProgress(output: Output, what: string, totalBytes: number | undefined): Progress {
+  return output.isTTY ? bar(output, what, totalBytes) : lines(output, what, totalBytes);
+}
+
+function bar(output: Output, what: string, totalBytes: number | undefined): Progress {
+  const startedMs = performance.now();
+  const format =
+    totalBytes === undefined
+      ? `${what} {rows} rows · {rate}/s · {elapsed}`
+      : `${what} {bar} {percentage}% · {rows} rows · {rate}/s · {left} left`;
+  const single = new SingleBar(
+    {
+      format,
+      stream: output as NodeJS.WritableStream,
+      hideCursor: true,
+      clearOnComplete: true,
+      barsize: 24,
+      fps: 10,
+      linewrap: false,
+      // A signal ends the process as ever; the cursor comes back by `stop`.
+      gracefulExit: true,
+    },
+    Presets.shades_classic,
+  );
+  const payload = (done: number, rows: number) => {
+    const elapsedMs = performance.now() - startedMs;
+    const leftMs = totalBytes !== undefined && done > 0 ? (elapsedMs * (totalBytes - done)) / done : null;
+    return {
+      rows: countText(rows),
+      rate: countText((rows * 1_000) / Math.max(1, elapsedMs)),
+      left: durationText(leftMs && Math.round(leftMs)),
+      elapsed: durationText(Math.round(elapsedMs)),
+    };
+  };
+  single.start(totalBytes ?? 1, 0, payload(0, 0));
+  return {
+    update: (done, rows) => single.update(totalBytes === undefined ? 0 : done, payload(done, rows)),
+    stop: () => single.stop(),
+  };
+}
+
+function lines(output: Output, what: string, totalBytes: number | undefined): Progress {
+  const startedMs = performance.now();
+  let lastMs = startedMs;
+  return {
+    update: (done, rows) => {
+      const nowMs = performance.now();
+      if (nowMs - lastMs < LINE_EVERY_MS) return;
+      lastMs = nowMs;
+      const share = totalBytes ? ` (${Math.floor((done * 100) / totalBytes)}% of ${bytesText(totalBytes)})` : '';
+      output.write(`${what} ${countText(rows)} rows${share}, ${countText((rows * 1_000) / (nowMs - startedMs))}/s\n`);
+    },
+    stop: () => {},
+  };
+}

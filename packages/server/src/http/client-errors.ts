@@ -1,0 +1,56 @@
+import { type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { ERRORS, type ErrorCode, MeridianError } from '@meridian/core/wire/errors';
+
+import { HEADER_BYTES_MAX } from './limits.ts';
+import { PROBLEM_TYPE, renderProblem } from './problem.ts';
+
+/** Answers what is no HTTP request that Node could hand over, on the bare socket, and closes it. */
+export function answerClientError(error: NodeJS.ErrnoException, socket: Socket, requestId: string): void {
+  if (error.code === 'ECONNRESET' || !socket.writable || owesAnswer(socket)) {
+    socket.destroy();
+    return;
+  }
+  socket.end(problemMessage(problemOf(error.code ?? ''), requestId));
+  socket.resume();
+}
+
+function problemOf(code: string): MeridianError {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new MeridianError(
+        'HEADERS_TOO_LARGE',
+        `The request line and headers have more than ${HEADER_BYTES_MAX} bytes.`,
+        { bytesMax: HEADER_BYTES_MAX },
+      );
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new MeridianError('REQUEST_TIMEOUT', 'The request did not arrive in time.');
+    default:
+      return new MeridianError('INVALID_REQUEST', 'This is no HTTP/1.1 request.');
+  }
+}
+
+/**
+ * Whether an answer has begun, whose bytes another would end up among, or is being made for a whole request that came
+ * before the broken one: the client would take the problem for the answer to that, though it may have taken effect.
+ */
+function owesAnswer(socket: Socket): boolean {
+  const current = (socket as { _httpMessage?: ServerResponse | null })._httpMessage;
+  return current != null && (current.headersSent || current.req.complete);
+}
+
+function problemMessage(error: MeridianError, requestId: string): string {
+  const code: ErrorCode = error.code;
+  const { status } = ERRORS[code];
+  const body = renderProblem(error, requestId);
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
+    `Content-Type: ${PROBLEM_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Request-Id: ${requestId}`,
+    'X-Content-Type-Options: nosniff',
+    'Cache-Control: no-store',
+    'Connection: close',
+  ];
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
+}

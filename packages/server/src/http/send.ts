@@ -1,0 +1,94 @@
+import type { ServerResponse } from 'node:http';
+import { ERRORS } from '@meridian/core/wire/errors';
+import { type BodyText, binaryText } from './body-text.ts';
+import { PROBLEM_TYPE, publicError, RETRY_AFTER_SECONDS, renderProblem } from './problem.ts';
+import type { Site } from './site.ts';
+
+export const JSON_TYPE = 'application/json; charset=utf-8';
+
+/**
+ * Headers as Node's `writeHead` takes them flat: name, value, name, value. Answers go straight to Node: Fastify's `reply`
+ * would copy each header twice and look at each body anew, which costs a quarter of the time of a small read.
+ */
+export type Headers = string[];
+
+/** Headers of every answer. */
+export function commonHeaders(requestId: string, type: string): Headers {
+  return [
+    'Content-Type',
+    type,
+    'X-Request-Id',
+    requestId,
+    'X-Content-Type-Options',
+    'nosniff',
+    'Cache-Control',
+    'no-store',
+  ];
+}
+
+/** Sends a body of binary text. */
+export function send(site: Site, raw: ServerResponse, status: number, headers: Headers, body: string): void {
+  if (site.isStopping) headers.push('Connection', 'close');
+  headers.push('Content-Length', String(body.length));
+  raw.writeHead(status, headers);
+  raw.end(body, 'latin1');
+}
+
+export function sendNothing(site: Site, raw: ServerResponse, status: number, headers: Headers): void {
+  if (site.isStopping) headers.push('Connection', 'close');
+  raw.writeHead(status, headers);
+  raw.end();
+}
+
+export function sendBody(site: Site, raw: ServerResponse, status: number, headers: Headers, body: BodyText): void {
+  const length = body.byteLength;
+  const parts = body.take();
+  const only = parts[0];
+  if (parts.length === 1 && typeof only === 'string') {
+    send(site, raw, status, headers, only);
+    return;
+  }
+  if (site.isStopping) headers.push('Connection', 'close');
+  headers.push('Content-Length', String(length));
+  raw.writeHead(status, headers);
+  raw.cork();
+  for (const part of parts) {
+    if (typeof part === 'string') raw.write(part, 'latin1');
+    else raw.write(part);
+  }
+  raw.end();
+}
+
+/** Any value as JSON. */
+export function sendJson(
+  site: Site,
+  raw: ServerResponse,
+  requestId: string,
+  status: number,
+  value: unknown,
+  more: Headers = [],
+): void {
+  send(site, raw, status, [...commonHeaders(requestId, JSON_TYPE), ...more], binaryText(JSON.stringify(value)));
+}
+
+/** Answers with the problem that `thrown` stands for. What clients are not shown goes to the log. */
+export function sendFailure(
+  site: Site,
+  raw: ServerResponse,
+  requestId: string,
+  thrown: unknown,
+  more: Headers = [],
+): void {
+  const error = publicError(thrown);
+  const { status, retry } = ERRORS[error.code];
+  if (error.code === 'INTERNAL') site.log.error({ requestId, err: thrown }, 'request failed');
+  else if (status >= 500 && error.code !== 'NOT_BUILT')
+    site.log.warn({ requestId, code: error.code, detail: error.message }, 'request refused');
+  if (raw.headersSent) {
+    raw.destroy();
+    return;
+  }
+  const headers = [...commonHeaders(requestId, PROBLEM_TYPE), ...more];
+  if (retry === 'later') headers.push('Retry-After', String(RETRY_AFTER_SECONDS));
+  send(site, raw, status, headers, binaryText(renderProblem(error, requestId)));
+}

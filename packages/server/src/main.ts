@@ -1,0 +1,154 @@
+import { readFileSync } from 'node:fs';
+import type { NodeName, RegionName, StoreName } from '@meridian/core/ids';
+import type { RunningNode, ServeOptions } from './cli/dependencies.ts';
+import { run } from './cli/program.ts';
+
+/**
+ * The composition root: the only place where adapters are chosen. They are loaded when a node starts, so that a client
+ * command or `--help` does not wait for them.
+ */
+async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions): Promise<RunningNode> {
+  const [
+    { openLmdbStore },
+    { hmacSeal },
+    { deriveKey },
+    { systemClock },
+    { systemRandom },
+    { xxh3Hashes },
+    { tcpTransport },
+    { wanTransport },
+    { findNode, linkRttMs },
+    { layoutOf },
+    { linkName },
+    { PlacementTable },
+    { createHttpServer },
+    { MeridianNode },
+    { openLog },
+    { Metrics },
+  ] = await Promise.all([
+    import('./adapters/lmdb/lmdb-store.ts'),
+    import('./adapters/system/hmac-seal.ts'),
+    import('./adapters/system/derive-key.ts'),
+    import('./adapters/system/system-clock.ts'),
+    import('./adapters/system/system-random.ts'),
+    import('./adapters/system/xxh3-hashes.ts'),
+    import('./adapters/tcp/tcp-transport.ts'),
+    import('./adapters/wan/wan-transport.ts'),
+    import('./config/cluster-file.ts'),
+    import('./config/cluster-layout.ts'),
+    import('./config/wan-places.ts'),
+    import('@meridian/core/placement/placement-table'),
+    import('./http/server.ts'),
+    import('./node/node.ts'),
+    import('./observability/log.ts'),
+    import('./observability/metrics.ts'),
+  ]);
+  const place = findNode(clusterFile, nodeName);
+  if (!place) throw new Error(`the cluster file names no node ${nodeName}`);
+  const node = nodeName as NodeName;
+  const region = place.region.name as RegionName;
+  const storeName = place.node.storeName as StoreName;
+  const log = openLog({ level: settings.logLevel, format: settings.logFormat, node, region });
+  const placement = new PlacementTable(layoutOf(clusterFile), xxh3Hashes.text);
+  const regions = placement.layout.regions.map(({ name }) => name);
+  const nodes = placement.layout.regions.flatMap((one) => one.nodes);
+  const tcp = tcpTransport({
+    cluster: clusterFile.cluster,
+    node,
+    secret: deriveKey(secret, 'peers'),
+    listen: addressOf(place.node.peer),
+    peers: nodes.filter(({ name }) => name !== node).map(({ name, peer }) => ({ node: name, ...addressOf(peer) })),
+    clock: systemClock,
+    random: systemRandom,
+    log,
+  });
+  const regionOf = (name: NodeName): RegionName => placement.node(name)?.region ?? region;
+  const rtt = Object.fromEntries(
+    regions.flatMap((one) => regions.filter((other) => one < other).map((other) => [linkName(one, other), linkRttMs(clusterFile, one, other)])),
+  );
+  const wan = settings.wanLab ? wanTransport(tcp, { region, regions, regionOf, rtt, clock: systemClock, random: systemRandom }) : undefined;
+  const store = await openLmdbStore({
+    path: place.node.store,
+    storeName,
+    random: systemRandom,
+    reserveBytes: settings.diskReserveBytes,
+    onError: (error) => log.error({ reason: (error as Error).message }, 'the store failed'),
+  });
+  const metrics = new Metrics({ node, region });
+  const meridian = new MeridianNode({
+    node,
+    region,
+    storeName,
+    placement,
+    store,
+    transport: wan ?? tcp,
+    clock: systemClock,
+    random: systemRandom,
+    seal: hmacSeal(deriveKey(secret, 'tokens')),
+    hashes: xxh3Hashes,
+    meter: metrics.meter,
+    log,
+    version: VERSION,
+  });
+  metrics.watch(
+    () => meridian.figures(),
+    () => {
+      const { rejected, ...counts } = tcp.figures();
+      return Object.fromEntries([
+        ...Object.entries(counts).map(([name, value]) => [`peer_${snake(name)}`, value] as const),
+        ...Object.entries(rejected).map(([name, value]) => [`peer_rejected_${name.replaceAll('-', '_')}`, value] as const),
+      ]);
+    },
+  );
+  const http = await createHttpServer({
+    service: meridian,
+    metrics,
+    wan,
+    limits: {
+      valueBytesMax: settings.valueBytesMax,
+      operationTimeoutMs: settings.requestTimeoutMs,
+      connectionsMax: settings.connectionsMax,
+      connectionsPerAddressMax: settings.connectionsPerAddressMax,
+    },
+    log,
+    version: VERSION,
+    regions,
+  });
+  const stop = async (): Promise<void> => {
+    await http.stop(settings.stopTimeoutMs);
+    await meridian.stop();
+    log.info({}, 'stopped');
+  };
+  try {
+    await meridian.start();
+    const { host, port } = addressOf(place.node.http);
+    await http.listen(host, port);
+  } catch (error) {
+    await stop().catch(() => undefined);
+    throw error;
+  }
+  return { log, stop };
+}
+
+function addressOf(address: string): { host: string; port: number } {
+  const at = address.lastIndexOf(':');
+  return { host: address.slice(0, at).replace(/^\[(.*)\]$/, '$1'), port: Number(address.slice(at + 1)) };
+}
+
+function snake(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+const { version: VERSION } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+
+process.exitCode = await run(process.argv.slice(2), {
+  serve,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  stdin: process.stdin,
+  env: process.env,
+  folder: process.cwd(),
+  version: VERSION,
+  self: [process.execPath, ...process.execArgv, import.meta.filename],
+  signals: process,
+});
