@@ -7,12 +7,22 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: ['packages/*/src/**/*.test.ts', 'test/{conformance,imports,docs,golden}/**/*.test.ts'], testTimeout: 30_000 },
+        test: {
+          name: 'unit',
+          include: ['packages/*/src/**/*.test.ts', 'test/{conformance,imports,docs,golden}/**/*.test.ts'],
+          testTimeout: 30_000,
+        },
       },
       { extends: true, test: { name: 'simulation', include: ['test/simulation/**/*.test.ts'], testTimeout: 300_000 } },
       {
         extends: true,
-        test: { name: 'integration', include: ['test/{integration,e2e,regressions}/**/*.test.ts'], fileParallelism: false, testTimeout: 180_000, hookTimeout: 60_000 },
+        test: {
+          name: 'integration',
+          include: ['test/{integration,e2e,regressions}/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 60_000,
+        },
       },
     ],
   },

@@ -22,7 +22,7 @@ describe('docs/reference/errors.md', () => {
   });
 
   it('shows an example that fits the table', () => {
-    const example = JSON.parse(/```json\n([^]*?)```/.exec(page)?.[1] ?? '{}') as { code: keyof typeof ERRORS };
+    const example = JSON.parse(/```json\n([\s\S]*?)```/.exec(page)?.[1] ?? '{}') as { code: keyof typeof ERRORS };
     expect(example).toMatchObject({
       type: `urn:meridian:error:${example.code}`,
       title: ERRORS[example.code].title,

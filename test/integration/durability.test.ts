@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { NO_SEQUENCE, type RecordKey, type StoreName } from '@meridian/core/ids';
 import { openLmdbStore } from '@meridian/server/adapters/lmdb/lmdb-store';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { StoreProcess, type StoreProcessOptions } from '../support/store-process.ts';
+import { type StoreAnswer, StoreProcess, type StoreProcessOptions } from '../support/store-process.ts';
 import { requireSystemPackage } from '../support/system-package.ts';
 import { systemRandom } from '../support/system-random.ts';
 
@@ -51,9 +51,7 @@ describe('an lmdb store in a process of its own', () => {
     it('neither acknowledges nor shows a write whose sync is under way', async () => {
       const store = tampered('fdatasync', `delay_enter=${SYNC_DELAY_MS * 1000}`);
       expect(await store.opened).toBe('opened');
-      const update = store.ask({ do: 'put', key: 'a', value: '1' });
-      expect(await looksUntil(update, store)).toBeGreaterThan(3);
-      const { value, tookMs } = await update;
+      const { value, tookMs } = await putUnderDelay(store);
       expect(value).toBe(1);
       expect(tookMs).toBeGreaterThan(SYNC_DELAY_MS - 1);
       expect((await store.ask({ do: 'look' })).value).toEqual({ sequence: 1, keys: ['a'], commits: [[0, 1, 'a']] });
@@ -63,9 +61,7 @@ describe('an lmdb store in a process of its own', () => {
       // LMDB makes a commit valid by a write that returns once it is on disk: the descriptor was opened with O_DSYNC.
       const store = tampered('pwrite64', `delay_exit=${SYNC_DELAY_MS * 1000}`);
       expect(await store.opened).toBe('opened');
-      const update = store.ask({ do: 'put', key: 'a', value: '1' });
-      expect(await looksUntil(update, store)).toBeGreaterThan(3);
-      expect((await update).tookMs).toBeGreaterThan(SYNC_DELAY_MS - 1);
+      expect((await putUnderDelay(store)).tookMs).toBeGreaterThan(SYNC_DELAY_MS - 1);
       expect((await store.ask({ do: 'look' })).value).toEqual({ sequence: 1, keys: ['a'], commits: [[0, 1, 'a']] });
     });
 
@@ -94,20 +90,19 @@ describe('an lmdb store in a process of its own', () => {
       await expectKept(store, ['a', 'b', 'd', 'e']);
     });
 
-    /** Looks at the store while an update is on its way; returns how often it was seen untouched. */
-    async function looksUntil(update: Promise<unknown>, store: StoreProcess): Promise<number> {
-      let isSettled = false;
+    /** Puts `a`, looks at the store until it may be durable, and waits for the acknowledgement. */
+    async function putUnderDelay(store: StoreProcess): Promise<StoreAnswer> {
+      const startMs = performance.now();
+      const update = store.ask({ do: 'put', key: 'a', value: '1' });
       let looks = 0;
-      void update.finally(() => {
-        isSettled = true;
-      });
-      for (; ; await sleep(SYNC_DELAY_MS / 20)) {
+      for (; ; looks++) {
         const { value } = await store.ask({ do: 'look' });
-        // The answers come in order: one that came before the update's was given before it was acknowledged.
-        if (isSettled) return looks;
+        if (performance.now() - startMs >= SYNC_DELAY_MS) break;
         expect(value).toEqual({ sequence: 0, keys: [], commits: [] });
-        looks++;
+        await sleep(SYNC_DELAY_MS / 20);
       }
+      expect(looks).toBeGreaterThan(3);
+      return update;
     }
 
     async function outcomes(store: StoreProcess): Promise<unknown[]> {

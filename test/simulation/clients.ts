@@ -3,16 +3,17 @@ import { covers, type VersionVector } from '@meridian/core/causality/version-vec
 import { type RecordKey, recordKey, type Sequence, type StoreId } from '@meridian/core/ids';
 import { partitionOf } from '@meridian/core/placement/partition';
 import { quorumOf } from '@meridian/core/placement/preference-list';
-import { MeridianError } from '@meridian/core/wire/errors';
 import { ByteReader } from '@meridian/core/wire/bytes';
+import { MeridianError } from '@meridian/core/wire/errors';
 import { readVector } from '@meridian/core/wire/record-codec';
 import { xxh3Hashes } from '@meridian/server/adapters/system/xxh3-hashes';
 import { namespaceIdFor } from '@meridian/server/node/catalog';
 import type { Level, ReadAnswer, RequestOptions, WriteAnswer } from '@meridian/server/node/service';
+import type { Member } from './member.ts';
 import { InvariantBroken, type Oracle } from './oracle.ts';
-import { type MustSee, SessionChecks } from './session-checks.ts';
 import type { SeededRandom } from './seeded-random.ts';
-import { type Member, SEAL, type SimulatedCluster } from './simulated-cluster.ts';
+import { type MustSee, SessionChecks } from './session-checks.ts';
+import { SEAL, type SimulatedCluster } from './simulated-cluster.ts';
 import type { Trace } from './trace.ts';
 import { EPOCH_MS } from './virtual-time.ts';
 
@@ -71,9 +72,12 @@ export class Clients {
 
   start(count: number, onBroken: (error: unknown) => void): void {
     for (let at = 0; at < count; at++) {
-      const step = at % 3 === 0 ? this.#sessionClient(at) : at % 3 === 1 ? () => this.#plainStep() : () => this.#bulkStep();
+      const step =
+        at % 3 === 0 ? this.#sessionClient(at) : at % 3 === 1 ? () => this.#plainStep() : () => this.#bulkStep();
       this.#running += 1;
-      this.#loop(step).catch(onBroken).finally(() => (this.#running -= 1));
+      this.#loop(step)
+        .catch(onBroken)
+        .finally(() => (this.#running -= 1));
     }
   }
 
@@ -104,7 +108,8 @@ export class Clients {
     } catch (error) {
       if (!(error instanceof MeridianError)) throw error;
       this.#trace.add(`${this.#cluster.time.nowMs} ${member.name} ${error.code}`);
-      if (error.code === 'INTERNAL') throw new InvariantBroken(11, `an internal error at ${member.name}: ${error.message}`);
+      if (error.code === 'INTERNAL')
+        throw new InvariantBroken(11, `an internal error at ${member.name}: ${error.message}`);
       this.counts[error.code === 'OUTCOME_UNKNOWN' ? 'unknown' : 'refused'] += 1;
       return error.code === 'OUTCOME_UNKNOWN' ? 'unknown' : 'refused';
     }
@@ -150,7 +155,15 @@ export class Clients {
   async #bulkStep(): Promise<void> {
     const member = this.#member();
     if (!member) return;
-    const writes = Array.from({ length: this.#random.below(12) }, () => this.write(member, NAMESPACES[0] as SimulatedNamespace, `bulk${this.#random.below(BULK_KEYS)}`, 'eventual', 'x'.repeat(200)));
+    const writes = Array.from({ length: this.#random.below(12) }, () =>
+      this.write(
+        member,
+        NAMESPACES[0] as SimulatedNamespace,
+        `bulk${this.#random.below(BULK_KEYS)}`,
+        'eventual',
+        'x'.repeat(200),
+      ),
+    );
     await Promise.all(writes);
   }
 
@@ -159,22 +172,43 @@ export class Clients {
     return `v${this.#count}${padding}`;
   }
 
-  async write(member: Member, namespace: SimulatedNamespace, key: string, level: Level, padding = ''): Promise<boolean> {
+  async write(
+    member: Member,
+    namespace: SimulatedNamespace,
+    key: string,
+    level: Level,
+    padding = '',
+  ): Promise<boolean> {
     const body = this.#newBody(padding);
     const answer = await this.#put(member, namespace, key, body, level);
     return typeof answer !== 'string';
   }
 
-  async #put(member: Member, namespace: SimulatedNamespace, key: string, body: string, level: Level, given: { context?: string; session?: string; ttlSeconds?: number } = {}) {
+  async #put(
+    member: Member,
+    namespace: SimulatedNamespace,
+    key: string,
+    body: string,
+    level: Level,
+    given: { context?: string; session?: string; ttlSeconds?: number } = {},
+  ) {
     const value = { body: encoder.encode(body), contentType: 'text/plain', ttlSeconds: given.ttlSeconds };
     const { process } = member;
     if (!process) return 'refused' as const;
-    const answer = await this.#ask(member, () => process.node.put(namespace.name, key, value, given.context, this.options(level, given.session)));
+    const answer = await this.#ask(member, () =>
+      process.node.put(namespace.name, key, value, given.context, this.options(level, given.session)),
+    );
     if (typeof answer === 'string') return answer;
     return { answer, vector: this.#onAcknowledged(namespace, keyIn(namespace, key), level, answer) };
   }
 
-  async read(member: Member, namespace: SimulatedNamespace, key: string, level: Level, session?: string): Promise<ReadAnswer | undefined> {
+  async read(
+    member: Member,
+    namespace: SimulatedNamespace,
+    key: string,
+    level: Level,
+    session?: string,
+  ): Promise<ReadAnswer | undefined> {
     const { process } = member;
     if (!process) return undefined;
     const answer = await this.#ask(member, () => process.node.get(namespace.name, key, this.options(level, session)));
@@ -182,7 +216,12 @@ export class Clients {
     this.counts.reads += 1;
     this.#checkExpiry(member, namespace, key, answer);
     // What was seen once must survive any crash: else its dot may be issued again, for something else.
-    for (const { body } of answer.values) this.#oracle.checkSeen(keyIn(namespace, key), decoder.decode(body), this.holders(namespace, keyIn(namespace, key)));
+    for (const { body } of answer.values)
+      this.#oracle.checkSeen(
+        keyIn(namespace, key),
+        decoder.decode(body),
+        this.holders(namespace, keyIn(namespace, key)),
+      );
     return answer;
   }
 
@@ -191,7 +230,10 @@ export class Clients {
     for (const value of answer.values) {
       const expiresAtMs = this.#expiries.get(decoder.decode(value.body));
       if (expiresAtMs !== undefined && EPOCH_MS + this.#cluster.time.nowMs > expiresAtMs + 2 * SANE_CLOCK_MS) {
-        throw new InvariantBroken(6, `${namespace.name}/${key} was seen at ${member.name} ${Math.round(EPOCH_MS + this.#cluster.time.nowMs - expiresAtMs)} ms after its expiry`);
+        throw new InvariantBroken(
+          6,
+          `${namespace.name}/${key} was seen at ${member.name} ${Math.round(EPOCH_MS + this.#cluster.time.nowMs - expiresAtMs)} ms after its expiry`,
+        );
       }
     }
   }
@@ -213,8 +255,11 @@ export class Clients {
   async #remove(member: Member, namespace: SimulatedNamespace, key: string, level: Level): Promise<void> {
     const { process } = member;
     if (!process) return;
-    const answer = await this.#ask(member, () => process.node.delete(namespace.name, key, undefined, this.options(level)));
-    if (typeof answer !== 'string' && answer.existed) this.#onAcknowledged(namespace, keyIn(namespace, key), level, answer);
+    const answer = await this.#ask(member, () =>
+      process.node.delete(namespace.name, key, undefined, this.options(level)),
+    );
+    if (typeof answer !== 'string' && answer.existed)
+      this.#onAcknowledged(namespace, keyIn(namespace, key), level, answer);
   }
 
   async #readModifyWrite(member: Member, namespace: SimulatedNamespace, key: string, level: Level): Promise<void> {
@@ -232,8 +277,14 @@ export class Clients {
   #announce(key: RecordKey, body: string, read: ReadAnswer): void {
     const vector = this.#vectorOf(key, read.head.context);
     const shown = new Set(read.values.map((value) => decoder.decode(value.body)));
-    const seen = this.#oracle.writesOf(key).filter((write) => shown.has(write.body) || (covers(vector, write.dot) && this.#isHidden(key, write)));
-    this.#oracle.announce(key, body, seen.map(({ name }) => name));
+    const seen = this.#oracle
+      .writesOf(key)
+      .filter((write) => shown.has(write.body) || (covers(vector, write.dot) && this.#isHidden(key, write)));
+    this.#oracle.announce(
+      key,
+      body,
+      seen.map(({ name }) => name),
+    );
   }
 
   #isHidden(key: RecordKey, write: { isDelete: boolean; body: string }): boolean {
@@ -253,20 +304,44 @@ export class Clients {
     };
   }
 
-  async #sessionWrite(session: SessionChecks, member: Member, namespace: SimulatedNamespace, key: string): Promise<void> {
+  async #sessionWrite(
+    session: SessionChecks,
+    member: Member,
+    namespace: SimulatedNamespace,
+    key: string,
+  ): Promise<void> {
     const body = this.#newBody();
     this.#sessionsOfBodies.set(body, session.snapshot());
-    const done = await this.#put(member, namespace, key, body, 'session', session.token === undefined ? {} : { session: session.token });
+    const done = await this.#put(
+      member,
+      namespace,
+      key,
+      body,
+      'session',
+      session.token === undefined ? {} : { session: session.token },
+    );
     if (typeof done === 'string') return;
     session.token = done.answer.head.session;
     session.wrote(keyIn(namespace, key), done.vector);
   }
 
-  async #sessionRead(session: SessionChecks, member: Member, namespace: SimulatedNamespace, key: string): Promise<void> {
+  async #sessionRead(
+    session: SessionChecks,
+    member: Member,
+    namespace: SimulatedNamespace,
+    key: string,
+  ): Promise<void> {
     const answer = await this.read(member, namespace, key, 'session', session.token);
     if (!answer) return;
-    const writers = answer.values.map((value) => this.#sessionsOfBodies.get(decoder.decode(value.body))).filter((seen) => seen !== undefined);
+    const writers = answer.values
+      .map((value) => this.#sessionsOfBodies.get(decoder.decode(value.body)))
+      .filter((seen) => seen !== undefined);
     session.token = answer.head.session;
-    session.read(keyIn(namespace, key), this.#vectorOf(keyIn(namespace, key), answer.head.context), writers, member.name);
+    session.read(
+      keyIn(namespace, key),
+      this.#vectorOf(keyIn(namespace, key), answer.head.context),
+      writers,
+      member.name,
+    );
   }
 }

@@ -1,5 +1,6 @@
-import type { Member, SimulatedCluster } from './simulated-cluster.ts';
+import type { Member } from './member.ts';
 import type { SeededRandom } from './seeded-random.ts';
+import type { SimulatedCluster } from './simulated-cluster.ts';
 import { CALM } from './simulated-network.ts';
 
 const HOUR_MS = 3_600_000;
@@ -25,15 +26,33 @@ export class Faults {
   }
 
   #one(): void {
-    const kinds = [this.#weather, this.#weather, this.#split, this.#split, this.#oneWay, this.#heal, this.#heal, this.#crash, this.#crash, this.#reset, this.#clock, this.#disk];
-    this.#random.pick(kinds).call(this);
+    const kinds = [
+      () => this.#weather(),
+      () => this.#weather(),
+      () => this.#split(),
+      () => this.#split(),
+      () => this.#oneWay(),
+      () => this.#heal(),
+      () => this.#heal(),
+      () => this.#crash(),
+      () => this.#crash(),
+      () => this.#reset(),
+      () => this.#clock(),
+      () => this.#disk(),
+    ];
+    this.#random.pick(kinds)();
   }
 
   #weather(): void {
     const { network } = this.#cluster;
     const isBad = this.#random.chance(0.7);
     network.weather = isBad
-      ? { loss: this.#random.between(0, 0.3), duplication: this.#random.between(0, 0.2), reordering: this.#random.between(0, 0.3), jitterMs: this.#random.between(1, 40) }
+      ? {
+          loss: this.#random.between(0, 0.3),
+          duplication: this.#random.between(0, 0.2),
+          reordering: this.#random.between(0, 0.3),
+          jitterMs: this.#random.between(1, 40),
+        }
       : CALM;
     this.#tell(`weather ${JSON.stringify(network.weather)}`);
   }

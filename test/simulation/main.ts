@@ -33,8 +33,12 @@ if (values.seed !== undefined) {
   const second = await runSeed(seed, bugs);
   if (first.failure) console.log(first.failure.story.join('\n'));
   console.log(`seed ${seed}: ${first.failure?.message ?? 'all invariants hold'}`);
-  console.log(`${first.events} events, ${first.messages} messages, ${first.acknowledged} acknowledged writes, ${first.reads} reads, ${Math.round(first.virtualMs / 1000)} s of virtual time`);
-  console.log(`trace ${first.hash}${first.hash === second.hash ? ', the same twice' : `, but ${second.hash} the second time`}`);
+  console.log(
+    `${first.events} events, ${first.messages} messages, ${first.acknowledged} acknowledged writes, ${first.reads} reads, ${Math.round(first.virtualMs / 1000)} s of virtual time`,
+  );
+  console.log(
+    `trace ${first.hash}${first.hash === second.hash ? ', the same twice' : `, but ${second.hash} the second time`}`,
+  );
   process.exit(first.failure || first.hash !== second.hash ? 1 : 0);
 }
 
@@ -47,8 +51,12 @@ for (let seed = from; seed < from + count; seed++) {
   if (process.stderr.isTTY) process.stderr.write(`\r${seed - from + 1}/${count} seeds, ${failures} failed`);
   if (!failure) continue;
   failures += 1;
-  console.log(`${process.stderr.isTTY ? '\n' : ''}seed ${seed}: ${failure.message}\n  again: make sim SEED=${seed}${values.bug ? ` (npm run sim -- --seed ${seed} --bug ${values.bug})` : ''}`);
+  console.log(
+    `${process.stderr.isTTY ? '\n' : ''}seed ${seed}: ${failure.message}\n  again: make sim SEED=${seed}${values.bug ? ` (npm run sim -- --seed ${seed} --bug ${values.bug})` : ''}`,
+  );
   if (bugs) break;
 }
-console.log(`${process.stderr.isTTY ? '\n' : ''}${count} seeds, ${failures} failed, ${((performance.now() - startedAtMs) / 1000).toFixed(1)} s`);
-process.exit((failures > 0) === (bugs !== undefined) ? 0 : 1);
+console.log(
+  `${process.stderr.isTTY ? '\n' : ''}${count} seeds, ${failures} failed, ${((performance.now() - startedAtMs) / 1000).toFixed(1)} s`,
+);
+process.exit(failures > 0 === (bugs !== undefined) ? 0 : 1);

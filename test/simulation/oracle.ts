@@ -1,11 +1,12 @@
 import { dotText } from '@meridian/core/causality/dot';
-import { type Sibling, type VersionedRecord, isLive } from '@meridian/core/causality/record';
+import { isLive, type Sibling, type VersionedRecord } from '@meridian/core/causality/record';
 import { covers, EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
-import { type RecordKey, namespaceIdOf } from '@meridian/core/ids';
+import { namespaceIdOf, type RecordKey } from '@meridian/core/ids';
 import { decodeRecord as decode } from '@meridian/core/wire/record-codec';
 import { CATALOG_NAMESPACE } from '@meridian/server/node/catalog';
+import type { Member } from './member.ts';
+import type { SimulatedCluster } from './simulated-cluster.ts';
 import type { StoreWatcher } from './watched-store.ts';
-import type { Member, SimulatedCluster } from './simulated-cluster.ts';
 
 /** One write as the oracle knows it, named by its dot. */
 interface KnownWrite {
@@ -51,7 +52,9 @@ export class Oracle implements StoreWatcher {
   onDecision(member: Member, key: RecordKey, before: VersionedRecord | undefined, after: VersionedRecord): void {
     if (namespaceIdOf(key) === CATALOG_NAMESPACE) return;
     for (const sibling of after.siblings) {
-      const isOwnAndNew = sibling.dot.store === member.process?.store.id && !before?.siblings.some((other) => dotText(other.dot) === dotText(sibling.dot));
+      const isOwnAndNew =
+        sibling.dot.store === member.process?.store.id &&
+        !before?.siblings.some((other) => dotText(other.dot) === dotText(sibling.dot));
       if (!isOwnAndNew) continue;
       const name = dotText(sibling.dot);
       const body = textOf(sibling.body);
@@ -75,7 +78,8 @@ export class Oracle implements StoreWatcher {
       const name = dotText(sibling.dot);
       const body = `${key}|${textOf(sibling.body)}`;
       const known = this.#bodyOfDot.get(name);
-      if (known !== undefined && known !== body) throw new InvariantBroken(6, `dot ${name} was issued twice: for ${known} and for ${body}`);
+      if (known !== undefined && known !== body)
+        throw new InvariantBroken(6, `dot ${name} was issued twice: for ${known} and for ${body}`);
       this.#bodyOfDot.set(name, body);
     }
   }
@@ -98,9 +102,14 @@ export class Oracle implements StoreWatcher {
   checkDurable(name: string, holders: readonly Member[], required: number): void {
     const write = this.#byName.get(name);
     if (!write) return;
-    const durable = holders.filter(({ disk }) => covers(disk.durableRecord(write.key) ? vectorOf(disk, write.key) : EMPTY_VECTOR, write.dot));
+    const durable = holders.filter(({ disk }) =>
+      covers(disk.durableRecord(write.key) ? vectorOf(disk, write.key) : EMPTY_VECTOR, write.dot),
+    );
     if (durable.length < required) {
-      throw new InvariantBroken(8, `${name} was told of as durable on ${required}, and is on ${durable.length} of ${holders.map(({ name: node }) => node).join(', ')}`);
+      throw new InvariantBroken(
+        8,
+        `${name} was told of as durable on ${required}, and is on ${durable.length} of ${holders.map(({ name: node }) => node).join(', ')}`,
+      );
     }
   }
 
@@ -111,7 +120,12 @@ export class Oracle implements StoreWatcher {
   }
 
   /** Invariants 1, 2, 6, 7, of a cluster that is quiet. */
-  checkQuiet(cluster: SimulatedCluster, holdersOf: (key: RecordKey) => readonly Member[], wallMs: number, isLww: (key: RecordKey) => boolean): void {
+  checkQuiet(
+    cluster: SimulatedCluster,
+    holdersOf: (key: RecordKey) => readonly Member[],
+    wallMs: number,
+    isLww: (key: RecordKey) => boolean,
+  ): void {
     const keys = new Set([...this.#byName.values()].map(({ key }) => key));
     for (const key of keys) this.#checkKey(key, holdersOf(key), wallMs, isLww(key));
     for (const member of cluster.members) {
@@ -136,12 +150,19 @@ export class Oracle implements StoreWatcher {
     const alive = new Set(siblings.map(({ dot }) => dotText(dot)));
     const past = new Set<string>();
     for (const write of this.#byName.values()) {
-      if (write.key !== key || !(this.#acknowledged.has(write.name) || alive.has(write.name) || this.#bodyOfDot.has(write.name))) continue;
+      if (
+        write.key !== key ||
+        !(this.#acknowledged.has(write.name) || alive.has(write.name) || this.#bodyOfDot.has(write.name))
+      )
+        continue;
       for (const name of write.past) past.add(name);
     }
     for (const write of this.#acknowledged.values()) {
       if (write.key === key && !alive.has(write.name) && !past.has(write.name)) {
-        throw new InvariantBroken(1, `acknowledged ${write.isDelete ? 'delete' : 'put'} ${write.name} of ${key} is lost; alive: ${[...alive].join(' ')}`);
+        throw new InvariantBroken(
+          1,
+          `acknowledged ${write.isDelete ? 'delete' : 'put'} ${write.name} of ${key} is lost; alive: ${[...alive].join(' ')}`,
+        );
       }
     }
     for (const sibling of siblings) {
@@ -149,7 +170,10 @@ export class Oracle implements StoreWatcher {
       const superseding = [...this.#acknowledged.values()].find((write) => write.key === key && write.past.has(name));
       if (!superseding) continue;
       const isBack = isLive(sibling, wallMs) && superseding.isDelete;
-      throw new InvariantBroken(isBack ? 6 : 7, `${name} of ${key} is alive beside ${superseding.name}, which was written in knowledge of it${isLww ? ' (lww)' : ''}`);
+      throw new InvariantBroken(
+        isBack ? 6 : 7,
+        `${name} of ${key} is alive beside ${superseding.name}, which was written in knowledge of it${isLww ? ' (lww)' : ''}`,
+      );
     }
   }
 }

@@ -26,7 +26,9 @@ export interface RunResult {
   readonly acknowledged: number;
   readonly reads: number;
   readonly virtualMs: number;
-  readonly failure: { readonly invariant: number; readonly message: string; readonly story: readonly string[] } | undefined;
+  readonly failure:
+    | { readonly invariant: number; readonly message: string; readonly story: readonly string[] }
+    | undefined;
 }
 
 function region(name: string, nodes: number): LayoutRegion {
@@ -37,13 +39,23 @@ function region(name: string, nodes: number): LayoutRegion {
     latitude: 0,
     longitude: 0,
     stores: names.map((store) => ({ name: store as StoreName, region: regionName, capacity: 1 })),
-    nodes: names.map((node) => ({ name: node as NodeName, region: regionName, store: node as StoreName, http: '-', peer: '-' })),
+    nodes: names.map((node) => ({
+      name: node as NodeName,
+      region: regionName,
+      store: node as StoreName,
+      http: '-',
+      peer: '-',
+    })),
   };
 }
 
 /** Every third seed has two nodes in its first region, so that a key's node is not always the one that was asked. */
 function layoutFor(seed: number): Layout {
-  return { version: 1, cluster: 'simulated', regions: [region('us-east', seed % 3 === 0 ? 2 : 1), region('eu-central', 1), region('ap-northeast', 1)] };
+  return {
+    version: 1,
+    cluster: 'simulated',
+    regions: [region('us-east', seed % 3 === 0 ? 2 : 1), region('eu-central', 1), region('ap-northeast', 1)],
+  };
 }
 
 /** One run: start, faults under load, heal, wait, check. Everything in it follows from `seed`. */
@@ -109,17 +121,33 @@ class Run {
     await this.#faults.stop();
     this.#tell('all faults have ended');
     await this.#until('clients to finish', RECOVERY_MS, () => this.#clients.areDone);
-    await this.#until('lag to end', RECOVERY_MS, () => this.#lagging().length === 0, () => this.#lagging().join(', '));
+    await this.#until(
+      'lag to end',
+      RECOVERY_MS,
+      () => this.#lagging().length === 0,
+      () => this.#lagging().join(', '),
+    );
     await this.#everyoneServes();
-    await this.#until('lag to end again', RECOVERY_MS, () => this.#lagging().length === 0, () => this.#lagging().join(', '));
+    await this.#until(
+      'lag to end again',
+      RECOVERY_MS,
+      () => this.#lagging().length === 0,
+      () => this.#lagging().join(', '),
+    );
     this.#check();
   }
 
   async #setUp(): Promise<void> {
     for (const member of this.#cluster.members) await this.#cluster.start(member);
-    await this.#until('all stores to be filled', SETUP_MS, () => this.#cluster.members.every(({ process }) => process?.node.figures().isFilled));
+    await this.#until('all stores to be filled', SETUP_MS, () =>
+      this.#cluster.members.every(({ process }) => process?.node.figures().isFilled),
+    );
     for (const { name, placement, conflict } of NAMESPACES.slice(1)) {
-      await this.#cluster.members[0]?.process?.node.putNamespace(name, { placement, conflict }, this.#clients.options('quorum'));
+      await this.#cluster.members[0]?.process?.node.putNamespace(
+        name,
+        { placement, conflict },
+        this.#clients.options('quorum'),
+      );
     }
   }
 
@@ -136,7 +164,8 @@ class Run {
     for (const { name, process } of this.#cluster.members) {
       const figures = process?.node.figures();
       if (!figures?.isFilled) lagging.push(`${name} is not filled`);
-      for (const peer of figures?.peers ?? []) if (!peer.reachable || peer.lagMs !== 0) lagging.push(`${name} > ${peer.node}: ${peer.lagMs} ms`);
+      for (const peer of figures?.peers ?? [])
+        if (!peer.reachable || peer.lagMs !== 0) lagging.push(`${name} > ${peer.node}: ${peer.lagMs} ms`);
       if ((figures?.stalenessMs ?? 10_000) > 3_000) lagging.push(`${name} is ${figures?.stalenessMs} ms behind`);
     }
     return lagging;
@@ -148,7 +177,11 @@ class Run {
         for (const level of ['eventual', 'session', 'quorum'] as const) {
           const isWritten = await this.#clients.write(member, namespace, 'after', level);
           const answer = await this.#clients.read(member, namespace, 'after', level);
-          if (!isWritten || !answer || answer.values.length === 0) throw new InvariantBroken(11, `${member.name} does not serve ${namespace.name} at level ${level} after all faults have ended`);
+          if (!isWritten || !answer || answer.values.length === 0)
+            throw new InvariantBroken(
+              11,
+              `${member.name} does not serve ${namespace.name} at level ${level} after all faults have ended`,
+            );
         }
       }
     }
@@ -163,14 +196,17 @@ class Run {
         const peers = figures.peers.length;
         const { inFlightBytes } = figures.shipping;
         const { inboxBytes } = figures.following;
-        if (inFlightBytes > peers * IN_FLIGHT_BYTES_MAX) throw new InvariantBroken(10, `${name} has ${inFlightBytes} bytes in flight to ${peers} followers`);
-        if (inboxBytes > peers * INBOX_BYTES_MAX) throw new InvariantBroken(10, `${name} has ${inboxBytes} bytes waiting to be merged`);
+        if (inFlightBytes > peers * IN_FLIGHT_BYTES_MAX)
+          throw new InvariantBroken(10, `${name} has ${inFlightBytes} bytes in flight to ${peers} followers`);
+        if (inboxBytes > peers * INBOX_BYTES_MAX)
+          throw new InvariantBroken(10, `${name} has ${inboxBytes} bytes waiting to be merged`);
       }
     }
   }
 
   #check(): void {
-    const byId = (key: RecordKey): SimulatedNamespace => NAMESPACES.find(({ name }) => key.startsWith(`${name}.`)) as SimulatedNamespace;
+    const byId = (key: RecordKey): SimulatedNamespace =>
+      NAMESPACES.find(({ name }) => key.startsWith(`${name}.`)) as SimulatedNamespace;
     this.#oracle.checkQuiet(
       this.#cluster,
       (key) => this.#clients.holders(byId(key), key),
@@ -181,7 +217,8 @@ class Run {
 
   failureOf(error: unknown): NonNullable<RunResult['failure']> {
     const invariant = error instanceof InvariantBroken ? error.invariant : 0;
-    const message = error instanceof InvariantBroken ? error.message : String(error instanceof Error ? error.stack : error);
+    const message =
+      error instanceof InvariantBroken ? error.message : String(error instanceof Error ? error.stack : error);
     return { invariant, message, story: [...this.#story, ...this.#cluster.log.slice(-30), ...this.#trace.last] };
   }
 

@@ -30,7 +30,10 @@ export class SessionChecks {
   read(key: string, vector: VersionVector, writers: readonly MustSee[], where: string): void {
     const wanted = this.#mustSee.get(key) ?? EMPTY_VECTOR;
     if (!descends(vector, wanted)) {
-      throw new InvariantBroken(5, `session ${this.name} read ${key} at ${where} and saw ${show(vector)}; it had seen ${show(wanted)} before`);
+      throw new InvariantBroken(
+        5,
+        `session ${this.name} read ${key} at ${where} and saw ${show(vector)}; it had seen ${show(wanted)} before`,
+      );
     }
     this.#add(key, vector);
     for (const writer of writers) for (const [other, seen] of writer) this.#add(other, seen);

@@ -1,19 +1,20 @@
-import type { NodeName, RegionName, StoreName } from '@meridian/core/ids';
+import type { NodeName } from '@meridian/core/ids';
 import type { Layout, Placement } from '@meridian/core/placement/layout';
 import type { Partition } from '@meridian/core/placement/partition';
 import { PlacementTable } from '@meridian/core/placement/placement-table';
 import { hmacSeal } from '@meridian/server/adapters/system/hmac-seal';
-import { MeridianNode } from '@meridian/server/node/node';
+import { xxh3Hashes } from '@meridian/server/adapters/system/xxh3-hashes';
 import type { StreamLimits } from '@meridian/server/node/limits';
+import { MeridianNode } from '@meridian/server/node/node';
 import type { PlantedBugs } from '@meridian/server/node/planted-bugs';
 import type { Log } from '@meridian/server/ports/log';
-import { xxh3Hashes } from '@meridian/server/adapters/system/xxh3-hashes';
+import type { Member } from './member.ts';
 import type { SeededRandom } from './seeded-random.ts';
-import { SimulatedNetwork, type SimulatedTransport } from './simulated-network.ts';
+import { SimulatedNetwork } from './simulated-network.ts';
 import { SimulatedDisk, SimulatedStore, type StoreBugs } from './simulated-store.ts';
 import type { Trace } from './trace.ts';
-import { watchedStore, type StoreWatcher } from './watched-store.ts';
 import { ProcessClock, type VirtualTime } from './virtual-time.ts';
+import { type StoreWatcher, watchedStore } from './watched-store.ts';
 
 export interface Bugs {
   readonly node: PlantedBugs;
@@ -24,23 +25,6 @@ export interface Bugs {
 const STREAM_LIMITS: StreamLimits = { batchRowsMax: 4, batchBytesMax: 2_000, windowBytes: 3_000 };
 
 export const SEAL = hmacSeal(new Uint8Array(32).fill(7));
-
-export interface Member {
-  readonly name: NodeName;
-  readonly region: RegionName;
-  readonly storeName: StoreName;
-  readonly disk: SimulatedDisk;
-  clockOffsetMs: number;
-  /** The running process, if there is one. */
-  process: Process | undefined;
-}
-
-export interface Process {
-  readonly node: MeridianNode;
-  readonly clock: ProcessClock;
-  readonly transport: SimulatedTransport;
-  readonly store: SimulatedStore;
-}
 
 /** A cluster of real nodes on simulated ports. */
 export class SimulatedCluster {
@@ -54,17 +38,36 @@ export class SimulatedCluster {
   readonly #watcher: StoreWatcher;
   readonly #layout: Layout;
 
-  constructor(layout: Layout, time: VirtualTime, random: SeededRandom, trace: Trace, bugs: Bugs, watcher: StoreWatcher) {
+  constructor(
+    layout: Layout,
+    time: VirtualTime,
+    random: SeededRandom,
+    trace: Trace,
+    bugs: Bugs,
+    watcher: StoreWatcher,
+  ) {
     this.#layout = layout;
     this.time = time;
     this.#random = random;
     this.#bugs = bugs;
     this.#watcher = watcher;
     this.placement = new PlacementTable(layout, xxh3Hashes.text);
-    const regionAt = (node: NodeName): number => layout.regions.findIndex((region) => region.nodes.some(({ name }) => name === node));
-    this.network = new SimulatedNetwork(time, random.fork(), trace, (from, to) => (regionAt(from) === regionAt(to) ? 1 : 20 + 15 * (regionAt(from) + regionAt(to))));
+    const regionAt = (node: NodeName): number =>
+      layout.regions.findIndex((region) => region.nodes.some(({ name }) => name === node));
+    this.network = new SimulatedNetwork(time, random.fork(), trace, (from, to) =>
+      regionAt(from) === regionAt(to) ? 1 : 20 + 15 * (regionAt(from) + regionAt(to)),
+    );
     this.members = layout.regions.flatMap((region) =>
-      region.nodes.map((node): Member => ({ name: node.name, region: region.name, storeName: node.store, disk: new SimulatedDisk(), clockOffsetMs: 0, process: undefined })),
+      region.nodes.map(
+        (node): Member => ({
+          name: node.name,
+          region: region.name,
+          storeName: node.store,
+          disk: new SimulatedDisk(),
+          clockOffsetMs: 0,
+          process: undefined,
+        }),
+      ),
     );
   }
 

@@ -37,7 +37,12 @@ export class SimulatedNetwork {
   weather: Weather = CALM;
   delivered = 0;
 
-  constructor(time: VirtualTime, random: SeededRandom, trace: Trace, delayMs: (from: NodeName, to: NodeName) => number) {
+  constructor(
+    time: VirtualTime,
+    random: SeededRandom,
+    trace: Trace,
+    delayMs: (from: NodeName, to: NodeName) => number,
+  ) {
     this.#time = time;
     this.#random = random;
     this.#trace = trace;

@@ -88,10 +88,6 @@ export class SimulatedDisk {
     return copied;
   }
 
-  get isOpen(): boolean {
-    return this.#openStore !== undefined;
-  }
-
   /** What a crash at this moment would leave of a key. */
   durableRecord(key: RecordKey): Uint8Array | undefined {
     return this.#image.rows.get(key)?.record;

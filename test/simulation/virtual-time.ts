@@ -74,7 +74,8 @@ export class VirtualTime {
     for (;;) {
       let child = 2 * at + 1;
       if (child >= this.#heap.length) break;
-      if (child + 1 < this.#heap.length && isBefore(this.#heap[child + 1] as Event, this.#heap[child] as Event)) child += 1;
+      if (child + 1 < this.#heap.length && isBefore(this.#heap[child + 1] as Event, this.#heap[child] as Event))
+        child += 1;
       if (!isBefore(this.#heap[child] as Event, last)) break;
       this.#heap[at] = this.#heap[child] as Event;
       at = child;

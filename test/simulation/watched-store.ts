@@ -2,7 +2,7 @@ import type { VersionedRecord } from '@meridian/core/causality/record';
 import type { RecordKey } from '@meridian/core/ids';
 import { decodeRecord } from '@meridian/core/wire/record-codec';
 import type { Decide, Store } from '@meridian/server/ports/store';
-import type { Member } from './simulated-cluster.ts';
+import type { Member } from './member.ts';
 
 /** Told of every decision that a store makes, before it is durable, and of every commit, after. */
 export interface StoreWatcher {

@@ -63,8 +63,6 @@ async function run(command: StoreCommand): Promise<unknown> {
       return fill(command.path, command.leaveBytes);
     case 'remove':
       return rm(command.path);
-    case 'close':
-      return store.close();
     default:
       return command satisfies never;
   }

@@ -11,8 +11,7 @@ export type StoreCommand =
   | { readonly do: 'look' }
   | { readonly do: 'load'; readonly prefix: string; readonly inFlight: number }
   | { readonly do: 'fill'; readonly path: string; readonly leaveBytes: number }
-  | { readonly do: 'remove'; readonly path: string }
-  | { readonly do: 'close' };
+  | { readonly do: 'remove'; readonly path: string };
 
 export interface StoreAnswer {
   /** What the command gave, or the name of its failure. */
@@ -64,10 +63,6 @@ export class StoreProcess {
   /** Keys whose writes by `load` were acknowledged, as far as this process was told. */
   get acknowledged(): readonly string[] {
     return this.#acknowledged;
-  }
-
-  get pid(): number {
-    return this.#child.pid as number;
   }
 
   ask(command: StoreCommand): Promise<StoreAnswer> {

@@ -64,9 +64,13 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
   });
   const regionOf = (name: NodeName): RegionName => placement.node(name)?.region ?? region;
   const rtt = Object.fromEntries(
-    regions.flatMap((one) => regions.filter((other) => one < other).map((other) => [linkName(one, other), linkRttMs(clusterFile, one, other)])),
+    regions.flatMap((one) =>
+      regions.filter((other) => one < other).map((other) => [linkName(one, other), linkRttMs(clusterFile, one, other)]),
+    ),
   );
-  const wan = settings.wanLab ? wanTransport(tcp, { region, regions, regionOf, rtt, clock: systemClock, random: systemRandom }) : undefined;
+  const wan = settings.wanLab
+    ? wanTransport(tcp, { region, regions, regionOf, rtt, clock: systemClock, random: systemRandom })
+    : undefined;
   const store = await openLmdbStore({
     path: place.node.store,
     storeName,
@@ -96,7 +100,9 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
       const { rejected, ...counts } = tcp.figures();
       return Object.fromEntries([
         ...Object.entries(counts).map(([name, value]) => [`peer_${snake(name)}`, value] as const),
-        ...Object.entries(rejected).map(([name, value]) => [`peer_rejected_${name.replaceAll('-', '_')}`, value] as const),
+        ...Object.entries(rejected).map(
+          ([name, value]) => [`peer_rejected_${name.replaceAll('-', '_')}`, value] as const,
+        ),
       ]);
     },
   );
@@ -139,7 +145,9 @@ function snake(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-const { version: VERSION } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+const { version: VERSION } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
 
 process.exitCode = await run(process.argv.slice(2), {
   serve,

@@ -3,8 +3,11 @@ import type { Rule } from './stream-model.testing.ts';
 import { type RunOptions, runStreams } from './stream-run.testing.ts';
 
 const SEEDS = 1500;
-/** Of 3,000 seeds, without a rule so many went wrong: the guard 299, the claim's 1,396, the filter's 1,442, gaps 45, filling 40. */
-const SEEDS_TO_FIND: Readonly<Record<Exclude<Rule, 'whole-vector'>, number>> = {
+/**
+ * Within how many seeds a rule's absence shows as the fault that its test names. Of 3,000 seeds it did in 185 (the first
+ * is 19), 1,127 (2), 950 (2), 42 (118) and 16 (42), in this order.
+ */
+const SEEDS_TO_FIND: Readonly<Record<Rule, number>> = {
   guard: 100,
   'claim-apart-from-cursor': 20,
   'filter-by-claim': 20,
@@ -68,7 +71,7 @@ describe('what each rule prevents', () => {
   });
 });
 
-function expectFound(rule: keyof typeof SEEDS_TO_FIND, fault: string, options: RunOptions = {}): void {
+function expectFound(rule: Rule, fault: string, options: RunOptions = {}): void {
   for (let seed = 1; seed <= SEEDS_TO_FIND[rule]; seed++) {
     const { faults } = runStreams(seed, { ...options, without: rule });
     if (faults.some((text) => text.startsWith(fault))) return;

@@ -2,13 +2,13 @@ import { dotText } from '../causality/dot.ts';
 import { mergeRecords } from '../causality/merge.ts';
 import type { VersionedRecord } from '../causality/record.ts';
 import { updateRecord } from '../causality/update.ts';
-import { covers, EMPTY_VECTOR, join, type VersionVector } from '../causality/version-vector.ts';
+import { descends, EMPTY_VECTOR, join, type VersionVector } from '../causality/version-vector.ts';
 import type { RecordKey, Sequence, StoreId } from '../ids.ts';
 import { decodeRecord, decodeVector, encodeRecord } from '../wire/record-codec.ts';
 import { isWanted, joinsOn, positionAfter, START_POSITION, type StreamBatch, type StreamPosition } from './change-stream.ts';
 
 /** What the tests switch off, one at a time, to see what it prevents. */
-export type Rule = 'guard' | 'claim-apart-from-cursor' | 'filter-by-claim' | 'no-gaps' | 'fill' | 'whole-vector';
+export type Rule = 'guard' | 'claim-apart-from-cursor' | 'filter-by-claim' | 'no-gaps' | 'fill';
 export type Rules = ReadonlySet<Rule>;
 
 interface Row {
@@ -135,16 +135,16 @@ export class ModelStore {
     this.#isFilled ||= origins.every((origin) => this.position(origin).isFilled);
   }
 
-  /** Forgets records with nothing alive in them that every replica is known to have. The product does not collect yet; the guard can only be seen where something does. */
+  /**
+   * Forgets records with nothing alive in them, once every entry of their vectors is claimed by every replica. The product does not collect yet; the guard can only be seen where something does.
+   */
   collect(replicas: readonly StoreId[]): number {
     const told = replicas.map((id) => (id === this.id ? this.claims() : (this.toldBy.get(id) ?? EMPTY_VECTOR)));
     let collected = 0;
     for (const [key, { bytes }] of this.rows) {
       const { siblings, vector } = decodeRecord(bytes);
       if (siblings.some(({ body }) => body !== null)) continue;
-      const entries = [...vector].map(([store, sequence]) => ({ store, sequence }));
-      const dots = this.#without.has('whole-vector') ? siblings.map(({ dot }) => dot) : entries;
-      if (!told.every((claims) => dots.every((dot) => covers(claims, dot)))) continue;
+      if (!told.every((claims) => descends(claims, vector))) continue;
       this.rows.delete(key);
       collected += 1;
     }

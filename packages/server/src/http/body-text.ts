@@ -1,7 +1,7 @@
 /** Below this a value is cheaper to copy into the answer's one string than to hand to the socket on its own. */
 const COPIED_BYTES_MAX = 16 * 1024;
 
-const BEYOND_ASCII = /[^\x00-\x7f]/;
+const BEYOND_ASCII = /[\u0080-\uffff]/;
 
 /**
  * Collects an answer's body. Small parts join one *binary text*, a string with a character per byte, which Node writes

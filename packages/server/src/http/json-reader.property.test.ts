@@ -37,7 +37,7 @@ const nearJson = fc
     jsonText,
     fc.nat(),
     fc.nat(3),
-    fc.string({ maxLength: 3, unit: fc.constantFrom(...'{}[]",:\\u0eE+-.1tfn \n/') }),
+    fc.string({ maxLength: 3, unit: fc.constantFrom(...Array.from('{}[]",:\\u0eE+-.1tfn \n/')) }),
   )
   .map(([text, at, cut, put]) => {
     const from = text.length === 0 ? 0 : at % text.length;

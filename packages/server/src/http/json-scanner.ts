@@ -69,20 +69,25 @@ export class JsonScanner {
   skipValue(depth: number): void {
     switch (this.peek()) {
       case BRACE_OPEN:
-        return this.skipMembers(depth);
+        this.skipMembers(depth);
+        return;
       case BRACKET_OPEN:
-        return this.#skipItems(depth);
+        this.#skipItems(depth);
+        return;
       case QUOTE:
         this.skipString();
         return;
       case 0x74:
-        return this.skipWord(TRUE);
+        this.skipWord(TRUE);
+        return;
       case 0x66:
-        return this.skipWord(FALSE);
+        this.skipWord(FALSE);
+        return;
       case 0x6e:
-        return this.skipWord(NULL);
+        this.skipWord(NULL);
+        return;
       default:
-        return this.skipNumber();
+        this.skipNumber();
     }
   }
 

@@ -1,7 +1,7 @@
 import { MeridianError } from '@meridian/core/wire/errors';
 import { KEY_BYTES_MAX } from './limits.ts';
 
-const BEYOND_ASCII = /[^\x00-\x7f]/;
+const BEYOND_ASCII = /[\u0080-\uffff]/;
 
 /**
  * Checks a decoded key: 1 to 1,024 bytes of UTF-8, and not `.` or `..`, which clients normalise away.

@@ -476,7 +476,7 @@ describe('failures', () => {
     expect(answer.payload).not.toContain('secret');
     const line = opened.logged.find((entry) => entry.level === 'error');
     expect(line?.fields.requestId).toBe(answer.json().requestId);
-    expect((line?.fields.err as Error).message).toBe('secret at /var/lib');
+    expect(line?.fields.err).toEqual(new Error('secret at /var/lib'));
   });
 
   it('are told by an id of the node where the client sends none that is sane', async () => {

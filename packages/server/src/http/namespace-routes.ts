@@ -12,6 +12,7 @@ import {
   emptyAnswer,
   headedAnswer,
   jsonAnswer,
+  mapOf,
   NamespaceParams,
   NoQuery,
   nullable,
@@ -30,7 +31,8 @@ import { commonHeaders, JSON_TYPE, sendBody } from './send.ts';
 import type { App, Site } from './site.ts';
 
 const Placement = Type.Union([
-  Type.Record(Type.String({ maxLength: 200 }), Type.Integer({ minimum: 0, maximum: 100 }), {
+  mapOf(Type.Integer({ minimum: 0, maximum: 100 }), {
+    maxProperties: 1000,
     description: 'Replicas by region; a region not named holds none.',
   }),
   oneOf(['all'], { description: 'One replica in each region.' }),

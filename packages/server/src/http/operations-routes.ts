@@ -5,7 +5,7 @@ import { binaryText } from './body-text.ts';
 import { checkKey } from './keys.ts';
 import { checkRegion } from './replication-routes.ts';
 import { answered, handled } from './respond.ts';
-import { jsonAnswer, NoQuery, nullable, OF_WRITES, oneOf, responses, strictObject } from './schemas.ts';
+import { jsonAnswer, mapOf, NoQuery, nullable, OF_WRITES, oneOf, responses, strictObject } from './schemas.ts';
 import { commonHeaders, send } from './send.ts';
 import type { App, Site, WanChange } from './site.ts';
 
@@ -83,7 +83,7 @@ const WanBody = strictObject({
   ),
   heal: Type.Optional(Type.Literal(true, { description: 'Restores all links.' })),
   rtt: Type.Optional(
-    Type.Record(Type.String(), Type.Number({ minimum: 0, maximum: 60_000 }), {
+    mapOf(Type.Number({ minimum: 0, maximum: 60_000 }), {
       description: '`region|region` -> round trip in milliseconds.',
     }),
   ),

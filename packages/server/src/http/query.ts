@@ -34,4 +34,4 @@ function decode(text: string): string | undefined {
   }
 }
 
-const BEYOND_ASCII = /[^\x00-\x7f]/;
+const BEYOND_ASCII = /[\u0080-\uffff]/;

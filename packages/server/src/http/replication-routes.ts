@@ -9,6 +9,7 @@ import { optionsOf } from './request.ts';
 import { answered } from './respond.ts';
 import {
   jsonAnswer,
+  mapOf,
   nullable,
   OF_WRITES,
   OptionsHeaders,
@@ -41,12 +42,10 @@ const Portable = strictObject(
   {
     namespace: Type.String({ minLength: 1, maxLength: 200 }),
     key: Type.String(),
-    vector: Type.Unsafe<Record<string, number>>({
-      type: 'object',
+    vector: mapOf(Sequence, {
       description: 'Store -> the highest sequence seen of it.',
       maxProperties: STORES_MAX,
       propertyNames: { pattern: STORE_PATTERN },
-      additionalProperties: Sequence,
     }),
     siblings: Type.Array(PortableSibling, { maxItems: SIBLINGS_MAX }),
   },

@@ -1,4 +1,4 @@
-import { type TObject, type TProperties, type TSchema, Type } from '@fastify/type-provider-typebox';
+import { type Static, type TObject, type TProperties, type TSchema, Type } from '@fastify/type-provider-typebox';
 import { ERRORS, type ErrorCode } from '@meridian/core/wire/errors';
 import { LEVELS } from '../node/service.ts';
 import { OPERATION_TIMEOUT_MS_MAX, TTL_SECONDS_MAX } from './limits.ts';
@@ -13,6 +13,10 @@ export const oneOf = <const Values extends readonly string[]>(values: Values, op
   Type.Unsafe<Values[number]>({ type: 'string', enum: [...values], ...options });
 
 export const nullable = <Of extends TSchema>(of: Of) => Type.Union([of, Type.Null()]);
+
+/** An object of any names, all with values of one kind. (`Type.Record` lets names with a line break pass unchecked.) */
+export const mapOf = <Of extends TSchema>(of: Of, options: object = {}) =>
+  Type.Unsafe<Record<string, Static<Of>>>({ type: 'object', additionalProperties: of, ...options });
 
 export const Ttl = Type.Integer({
   minimum: 1,

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { ERRORS } from '@meridian/core/wire/errors';
+import { ERRORS, type ErrorCode, type MeridianError } from '@meridian/core/wire/errors';
 import { type BodyText, binaryText } from './body-text.ts';
 import { PROBLEM_TYPE, publicError, RETRY_AFTER_SECONDS, renderProblem } from './problem.ts';
 import type { Site } from './site.ts';
@@ -81,9 +81,7 @@ export function sendFailure(
 ): void {
   const error = publicError(thrown);
   const { status, retry } = ERRORS[error.code];
-  if (error.code === 'INTERNAL') site.log.error({ requestId, err: thrown }, 'request failed');
-  else if (status >= 500 && error.code !== 'NOT_BUILT')
-    site.log.warn({ requestId, code: error.code, detail: error.message }, 'request refused');
+  logFailure(site, requestId, error, thrown);
   if (raw.headersSent) {
     raw.destroy();
     return;
@@ -91,4 +89,23 @@ export function sendFailure(
   const headers = [...commonHeaders(requestId, PROBLEM_TYPE), ...more];
   if (retry === 'later') headers.push('Retry-After', String(RETRY_AFTER_SECONDS));
   send(site, raw, status, headers, binaryText(renderProblem(error, requestId)));
+}
+
+/** Codes of 500 and above that say nothing of this node's health. */
+const UNREMARKABLE: ReadonlySet<ErrorCode> = new Set(['NOT_BUILT', 'SHUTTING_DOWN']);
+
+/** A cut link fails thousands of requests in one way: a line a second for each code says as much as one for each request. */
+const REFUSAL_LOG_INTERVAL_MS = 1000;
+const refusalLoggedMs = new Map<ErrorCode, number>();
+
+function logFailure(site: Site, requestId: string, error: MeridianError, thrown: unknown): void {
+  if (error.code === 'INTERNAL') {
+    site.log.error({ requestId, err: thrown }, 'request failed');
+    return;
+  }
+  if (error.status < 500 || UNREMARKABLE.has(error.code)) return;
+  const nowMs = performance.now();
+  if (nowMs - (refusalLoggedMs.get(error.code) ?? -Infinity) < REFUSAL_LOG_INTERVAL_MS) return;
+  refusalLoggedMs.set(error.code, nowMs);
+  site.log.warn({ requestId, code: error.code, detail: error.message }, 'request refused');
 }

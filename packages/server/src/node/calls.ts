@@ -1,5 +1,5 @@
 import type { NodeName } from '@meridian/core/ids';
-import { isErrorCode, MeridianError, type Figures } from '@meridian/core/wire/errors';
+import { type Figures, isErrorCode, MeridianError } from '@meridian/core/wire/errors';
 import { ANSWER, type Answer, type Call, type Failure, REQUEST, type Request } from '@meridian/core/wire/messages';
 import { ensure, type Shape } from '@meridian/core/wire/shape';
 import type { CancelTimer, Clock } from '../ports/clock.ts';
@@ -47,7 +47,13 @@ export class Calls {
   }
 
   /** @throws CallFailed where no answer came; MeridianError where the peer answered with one. */
-  async call<Result>(to: NodeName, requestId: string, timeoutMs: number, call: Call, result: Shape<Result>): Promise<Result> {
+  async call<Result>(
+    to: NodeName,
+    requestId: string,
+    timeoutMs: number,
+    call: Call,
+    result: Shape<Result>,
+  ): Promise<Result> {
     if (this.#pending.size >= CALLS_PENDING_MAX) throw new CallFailed('too many calls are waiting', false);
     const id = ++this.#lastId;
     const answered = new Promise<unknown>((resolve, reject) => {
@@ -101,7 +107,8 @@ function failureOf(error: unknown): Failure {
 }
 
 function errorOf([code, detail, figures]: Failure): MeridianError {
-  if (!isErrorCode(code)) return new MeridianError('INTERNAL', 'a peer answered with an error that this version does not know');
+  if (!isErrorCode(code))
+    return new MeridianError('INTERNAL', 'a peer answered with an error that this version does not know');
   return new MeridianError(code, detail, figuresOf(figures));
 }
 

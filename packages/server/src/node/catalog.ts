@@ -1,10 +1,18 @@
-import { type NamespaceId, plainKeyOf, recordKey, type RecordKey, namespaceIdOf, type StoreName, endOfNamespace } from '@meridian/core/ids';
 import type { VersionedRecord } from '@meridian/core/causality/record';
-import { decodeRecord } from '@meridian/core/wire/record-codec';
+import {
+  endOfNamespace,
+  type NamespaceId,
+  namespaceIdOf,
+  plainKeyOf,
+  type RecordKey,
+  recordKey,
+  type StoreName,
+} from '@meridian/core/ids';
 import { DEFAULT_NAMESPACE, LEDGER_KEEP_SECONDS_DEFAULT, type Namespace } from '@meridian/core/placement/namespace';
 import { partitionOf } from '@meridian/core/placement/partition';
 import type { PlacementTable } from '@meridian/core/placement/placement-table';
 import type { Replica } from '@meridian/core/placement/preference-list';
+import { decodeRecord } from '@meridian/core/wire/record-codec';
 import type { Hashes } from '../ports/hash.ts';
 import type { Store, StoredRow } from '../ports/store.ts';
 
@@ -86,7 +94,10 @@ export class Catalog {
   async load(store: Store): Promise<void> {
     let from = CATALOG_PREFIX as RecordKey;
     for (;;) {
-      const page = await store.scan(from, endOfNamespace(CATALOG_NAMESPACE), { rowsMax: 1000, bytesMax: 4 * 1024 * 1024 });
+      const page = await store.scan(from, endOfNamespace(CATALOG_NAMESPACE), {
+        rowsMax: 1000,
+        bytesMax: 4 * 1024 * 1024,
+      });
       this.onRows(page.rows);
       const last = page.rows[page.rows.length - 1];
       if (page.isComplete || !last) return;
@@ -106,7 +117,8 @@ export class Catalog {
     const { generation, isDropped, ...rest } = definition;
     const former = this.#byName.get(name);
     const id = namespaceIdFor(name, generation);
-    for (let dropped = (this.#generations.get(name) ?? 0) || 1; dropped < generation; dropped++) this.#drop(namespaceIdFor(name, dropped));
+    for (let dropped = (this.#generations.get(name) ?? 0) || 1; dropped < generation; dropped++)
+      this.#drop(namespaceIdFor(name, dropped));
     this.#generations.set(name, Math.max(generation, this.#generations.get(name) ?? 0));
     if (isDropped) {
       if (former?.id === id) this.#byName.delete(name);

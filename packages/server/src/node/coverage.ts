@@ -1,6 +1,6 @@
+import type { VersionVector } from '@meridian/core/causality/version-vector';
 import { coversSession, type SessionToken } from '@meridian/core/coordination/session';
 import { NO_SEQUENCE, type RecordKey, type Sequence, type StoreId } from '@meridian/core/ids';
-import type { VersionVector } from '@meridian/core/causality/version-vector';
 import type { Clock } from '../ports/clock.ts';
 import type { Store } from '../ports/store.ts';
 import type { Catalog } from './catalog.ts';

@@ -1,7 +1,7 @@
 import { EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
 import type { Sequence } from '@meridian/core/ids';
-import { quorumOf } from '@meridian/core/placement/preference-list';
 import type { PlacementTable } from '@meridian/core/placement/placement-table';
+import { quorumOf } from '@meridian/core/placement/preference-list';
 import type { Log } from '../ports/log.ts';
 import type { Store } from '../ports/store.ts';
 import type { Peers } from './peers.ts';

@@ -1,8 +1,8 @@
-import { joinsOn, positionAfter, START_POSITION, type StreamPosition } from '@meridian/core/replication/change-stream';
 import { EMPTY_VECTOR, join, type VersionVector } from '@meridian/core/causality/version-vector';
 import type { NodeName, RecordKey, Sequence, StoreId } from '@meridian/core/ids';
 import { namespaceIdOf } from '@meridian/core/ids';
-import { APPLIED, type Changes, FETCH, fetchResult, FOLLOW } from '@meridian/core/wire/messages';
+import { joinsOn, positionAfter, START_POSITION, type StreamPosition } from '@meridian/core/replication/change-stream';
+import { APPLIED, type Changes, FETCH, FOLLOW, fetchResult } from '@meridian/core/wire/messages';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Store, UpdateDecision, UpdateView } from '../ports/store.ts';
@@ -67,7 +67,15 @@ export class Following {
 
   constructor(
     parts: { store: Store; transport: Transport; clock: Clock; log: Log },
-    node: { catalog: Catalog; replica: Replica; calls: Calls; peers: Peers; limits: StreamLimits; bugs: PlantedBugs; isFilled: () => boolean },
+    node: {
+      catalog: Catalog;
+      replica: Replica;
+      calls: Calls;
+      peers: Peers;
+      limits: StreamLimits;
+      bugs: PlantedBugs;
+      isFilled: () => boolean;
+    },
     events: FollowingEvents,
   ) {
     this.#store = parts.store;
@@ -178,7 +186,9 @@ export class Following {
     while (origin.inbox.length > 0 && !this.#isStopped && this.#origins.get(origin.node) === origin) {
       const batches = takeBatches(origin.inbox, this.#limits.batchRowsMax);
       for (const [, , , , , , rows] of batches) origin.inboxBytes -= bytesOf(rows);
-      const rows = batches.flatMap(([, , , , , , batchRows]) => batchRows.map(([key, bytes]): RowToMerge => ({ key, bytes })));
+      const rows = batches.flatMap(([, , , , , , batchRows]) =>
+        batchRows.map(([key, bytes]): RowToMerge => ({ key, bytes })),
+      );
       await this.#learnNamespaces(origin, rows);
       if (this.#bugs.has('cursor-before-records')) await this.#moveFirst(origin.storeId, batches);
       const merged = await this.#store.update(
@@ -209,7 +219,10 @@ export class Following {
     for (const [, , , from, upTo, isWhole, rows] of batches) {
       const batch = { from, upTo, isWhole };
       if (joinsOn(position, batch) || this.#bugs.has('gap-is-merged')) {
-        position = positionAfter(position, this.#bugs.has('applied-moves-with-cursor') ? { ...batch, isWhole: true } : batch);
+        position = positionAfter(
+          position,
+          this.#bugs.has('applied-moves-with-cursor') ? { ...batch, isWhole: true } : batch,
+        );
         rows.forEach(([key, bytes], index) => {
           if (!this.#catalog.isHeldHere(key)) return;
           joined.push({ key, bytes });

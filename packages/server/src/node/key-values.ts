@@ -1,14 +1,30 @@
 import { lastWriterSibling, liveSiblings, type Sibling, type VersionedRecord } from '@meridian/core/causality/record';
 import { EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
 import { type SessionToken, tokenAfterRead, tokenAfterWrite } from '@meridian/core/coordination/session';
-import { type NodeName, type RecordKey, recordKey, type RegionName, type StoreId, storeNameOf } from '@meridian/core/ids';
+import {
+  type NodeName,
+  type RecordKey,
+  type RegionName,
+  recordKey,
+  type StoreId,
+  storeNameOf,
+} from '@meridian/core/ids';
 import type { Namespace } from '@meridian/core/placement/namespace';
 import { MeridianError } from '@meridian/core/wire/errors';
 import type { Meter } from '../ports/meter.ts';
 import type { Namespaces } from './namespaces.ts';
 import type { NodeState } from './node-state.ts';
 import { type Reads, round } from './reads.ts';
-import type { AnswerHead, Hop, PutValue, ReadAnswer, Receipt, RequestOptions, SeenValue, WriteAnswer } from './service.ts';
+import type {
+  AnswerHead,
+  Hop,
+  PutValue,
+  ReadAnswer,
+  Receipt,
+  RequestOptions,
+  SeenValue,
+  WriteAnswer,
+} from './service.ts';
 import type { Tokens } from './tokens.ts';
 import type { WriteInput, WriteOutcome, Writes } from './writes.ts';
 
@@ -32,7 +48,14 @@ export class KeyValues {
   readonly #tokens: Tokens;
   readonly #meter: Meter | undefined;
 
-  constructor(state: NodeState, namespaces: Namespaces, reads: Reads, writes: Writes, tokens: Tokens, meter: Meter | undefined) {
+  constructor(
+    state: NodeState,
+    namespaces: Namespaces,
+    reads: Reads,
+    writes: Writes,
+    tokens: Tokens,
+    meter: Meter | undefined,
+  ) {
     this.#state = state;
     this.#namespaces = namespaces;
     this.#reads = reads;
@@ -51,7 +74,12 @@ export class KeyValues {
     }
   }
 
-  async #get(namespaceName: string, plainKey: string, startedAtMs: number, options: RequestOptions): Promise<ReadAnswer> {
+  async #get(
+    namespaceName: string,
+    plainKey: string,
+    startedAtMs: number,
+    options: RequestOptions,
+  ): Promise<ReadAnswer> {
     ensureBuilt(options);
     const namespace = this.#state.catalog.get(namespaceName) ?? (await this.#namespaces.find(namespaceName, options));
     const key = recordKey(namespace.id, plainKey);
@@ -60,7 +88,15 @@ export class KeyValues {
     const vector = outcome.record?.vector ?? EMPTY_VECTOR;
     const values = this.valuesOf(outcome.record, namespace);
     this.#measure('get', options, 'ok', startedAtMs);
-    const head = this.#head(key, vector, tokenAfterRead(token, outcome.record), outcome, outcome.stalenessMs, startedAtMs, options);
+    const head = this.#head(
+      key,
+      vector,
+      tokenAfterRead(token, outcome.record),
+      outcome,
+      outcome.stalenessMs,
+      startedAtMs,
+      options,
+    );
     const hidden = outcome.record && values.length < outcome.record.siblings.length ? `.${values.length}` : '';
     return { head: hidden ? { ...head, etag: head.etag + hidden } : head, values };
   }
@@ -86,14 +122,23 @@ export class KeyValues {
     expiresAtMs: sibling.expiresAtMs,
   });
 
-  put(namespace: string, key: string, value: PutValue, context: string | undefined, options: RequestOptions): Promise<WriteAnswer> {
+  put(
+    namespace: string,
+    key: string,
+    value: PutValue,
+    context: string | undefined,
+    options: RequestOptions,
+  ): Promise<WriteAnswer> {
     return this.#write(namespace, key, value, context, false, options);
   }
 
   async create(namespace: string, key: string, value: PutValue, options: RequestOptions): Promise<WriteAnswer> {
     const answer = await this.#write(namespace, key, value, undefined, true, options);
     if (answer.existed) {
-      throw new MeridianError('KEY_EXISTS', `a live value was found at level ${options.level}; nothing was written`, { key, level: options.level });
+      throw new MeridianError('KEY_EXISTS', `a live value was found at level ${options.level}; nothing was written`, {
+        key,
+        level: options.level,
+      });
     }
     return answer;
   }
@@ -128,7 +173,12 @@ export class KeyValues {
     return this.#answerOf(key, outcome, token, startedAtMs, options);
   }
 
-  async #counted(kind: string, write: Promise<WriteOutcome>, startedAtMs: number, options: RequestOptions): Promise<WriteOutcome> {
+  async #counted(
+    kind: string,
+    write: Promise<WriteOutcome>,
+    startedAtMs: number,
+    options: RequestOptions,
+  ): Promise<WriteOutcome> {
     const { metrics } = this.#state;
     try {
       const outcome = await write;
@@ -143,7 +193,13 @@ export class KeyValues {
     }
   }
 
-  #answerOf(key: RecordKey, outcome: WriteOutcome, token: SessionToken, startedAtMs: number, options: RequestOptions): WriteAnswer {
+  #answerOf(
+    key: RecordKey,
+    outcome: WriteOutcome,
+    token: SessionToken,
+    startedAtMs: number,
+    options: RequestOptions,
+  ): WriteAnswer {
     const after = outcome.sequence === 0 ? token : tokenAfterWrite(token, outcome.store, outcome.sequence);
     return {
       head: this.#head(key, outcome.vector, after, outcome, 0, startedAtMs, options),
@@ -190,5 +246,6 @@ function ttlMsOf(value: PutValue, namespace: Namespace): number | null {
 
 /** Level `strong` is consensus, which is not there yet: a plain refusal, not a weaker answer. */
 export function ensureBuilt({ level }: RequestOptions): void {
-  if (level === 'strong') throw new MeridianError('NOT_BUILT', 'consistency=strong is not built yet; use quorum, session or eventual');
+  if (level === 'strong')
+    throw new MeridianError('NOT_BUILT', 'consistency=strong is not built yet; use quorum, session or eventual');
 }

@@ -16,7 +16,11 @@ export interface StreamLimits {
   readonly windowBytes: number;
 }
 
-export const STREAM_LIMITS: StreamLimits = { batchRowsMax: 256, batchBytesMax: 512 * 1024, windowBytes: 4 * 1024 * 1024 };
+export const STREAM_LIMITS: StreamLimits = {
+  batchRowsMax: 256,
+  batchBytesMax: 512 * 1024,
+  windowBytes: 4 * 1024 * 1024,
+};
 /** A follower that has not moved for so long asks again from where it is. */
 export const STREAM_STALL_MS = 2_000;
 

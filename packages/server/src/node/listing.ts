@@ -1,7 +1,15 @@
 import { mergeRecords } from '@meridian/core/causality/merge';
 import type { VersionedRecord } from '@meridian/core/causality/record';
 import { coversSession, type SessionToken, tokenAfterRead } from '@meridian/core/coordination/session';
-import { compareKeys, endOfNamespace, plainKeyOf, type RecordKey, recordKey, type RegionName, type StoreName } from '@meridian/core/ids';
+import {
+  compareKeys,
+  endOfNamespace,
+  plainKeyOf,
+  type RecordKey,
+  type RegionName,
+  recordKey,
+  type StoreName,
+} from '@meridian/core/ids';
 import { endOfPrefix } from '@meridian/core/placement/key-range';
 import type { Namespace } from '@meridian/core/placement/namespace';
 import { PARTITIONS, type Partition } from '@meridian/core/placement/partition';
@@ -104,7 +112,8 @@ export class Listing {
     if (range.start !== undefined && compareKeys(range.start, start) > 0) start = range.start;
     if (range.cursor !== undefined) {
       const payload = this.#state.seal.open(purpose, range.cursor);
-      if (!payload) throw new MeridianError('INVALID_CURSOR', 'the cursor is not one that this cluster issued for this listing');
+      if (!payload)
+        throw new MeridianError('INVALID_CURSOR', 'the cursor is not one that this cluster issued for this listing');
       start = fromUtf8.decode(payload);
     }
     return recordKey(namespace.id, start);
@@ -113,8 +122,11 @@ export class Listing {
   /** The stores whose pages together hold every key, at the level asked for. @throws REPLICA_UNAVAILABLE, QUORUM_UNAVAILABLE */
   #storesToAsk(namespace: Namespace, options: RequestOptions): readonly StoreName[] {
     const { placement, peers, self, filling } = this.#state;
-    const isLive = (store: StoreName): boolean => (store === self.store ? options.level !== 'quorum' || filling.isFilled() : peers.isStoreLive(store));
-    const holders = placement.layout.regions.filter((region) => namespace.placement === 'all' || (namespace.placement[region.name] ?? 0) > 0);
+    const isLive = (store: StoreName): boolean =>
+      store === self.store ? options.level !== 'quorum' || filling.isFilled() : peers.isStoreLive(store);
+    const holders = placement.layout.regions.filter(
+      (region) => namespace.placement === 'all' || (namespace.placement[region.name] ?? 0) > 0,
+    );
     if (options.level === 'quorum') {
       const live = holders.flatMap((region) => region.stores.map(({ name }) => name)).filter(isLive);
       this.#ensureQuorum(namespace, new Set(live));
@@ -125,16 +137,22 @@ export class Listing {
       const live = region.stores.map(({ name }) => name).filter(isLive);
       if (this.#coversRegion(namespace, region.name, new Set(live), region.stores.length)) return live;
     }
-    throw new MeridianError('REPLICA_UNAVAILABLE', 'no region can be reached whose stores together hold the namespace', {
-      missingRegions: holders.map(({ name }) => name),
-    });
+    throw new MeridianError(
+      'REPLICA_UNAVAILABLE',
+      'no region can be reached whose stores together hold the namespace',
+      {
+        missingRegions: holders.map(({ name }) => name),
+      },
+    );
   }
 
   #coversRegion(namespace: Namespace, region: RegionName, live: ReadonlySet<StoreName>, stores: number): boolean {
     if (live.size === stores) return true;
     if (live.size === 0) return false;
     return this.#everyPartition((partition) =>
-      this.#state.placement.replicas(namespace.placement, partition).some((replica) => replica.region === region && live.has(replica.store)),
+      this.#state.placement
+        .replicas(namespace.placement, partition)
+        .some((replica) => replica.region === region && live.has(replica.store)),
     );
   }
 
@@ -147,7 +165,12 @@ export class Listing {
       reached = replicas.filter(({ store }) => live.has(store)).length;
       return reached >= required;
     });
-    if (!isReached) throw new MeridianError('QUORUM_UNAVAILABLE', `required ${required}, reached ${reached} for a part of the keys`, { required, reached, missingRegions: [] });
+    if (!isReached)
+      throw new MeridianError('QUORUM_UNAVAILABLE', `required ${required}, reached ${reached} for a part of the keys`, {
+        required,
+        reached,
+        missingRegions: [],
+      });
   }
 
   #everyPartition(holds: (partition: Partition) => boolean): boolean {
@@ -160,7 +183,8 @@ export class Listing {
     let boundary: RecordKey | undefined;
     for (const page of pages) {
       const last = page.rows[page.rows.length - 1]?.[0];
-      if (!page.isComplete && last !== undefined && (boundary === undefined || compareKeys(last, boundary) < 0)) boundary = last;
+      if (!page.isComplete && last !== undefined && (boundary === undefined || compareKeys(last, boundary) < 0))
+        boundary = last;
     }
     const byKey = new Map<RecordKey, VersionedRecord>();
     for (const page of pages) {
@@ -185,7 +209,13 @@ export class Listing {
     const startedAtMs = clock.monotonicMs();
     const call: ScanCall = [SCAN, from, to, limit, LIST_BYTES_MAX, cover ? vectorEntries(cover) : null, false];
     try {
-      const [, rows, isComplete, isFilled] = await calls.call(peer.node, options.requestId, options.timeoutMs, call, scanResult);
+      const [, rows, isComplete, isFilled] = await calls.call(
+        peer.node,
+        options.requestId,
+        options.timeoutMs,
+        call,
+        scanResult,
+      );
       if (options.level === 'quorum' && !isFilled) throw new Error('a store that is being filled answers no quorum');
       hops.push({ node: peer.node, region: peer.region, ms: round(clock.monotonicMs() - startedAtMs) });
       return { rows, isComplete, isFilled };
@@ -195,7 +225,13 @@ export class Listing {
     }
   }
 
-  async #scanHere(from: RecordKey, to: RecordKey, limit: number, cover: SessionToken | undefined, timeoutMs: number): Promise<Page> {
+  async #scanHere(
+    from: RecordKey,
+    to: RecordKey,
+    limit: number,
+    cover: SessionToken | undefined,
+    timeoutMs: number,
+  ): Promise<Page> {
     const { coverage, store, filling, catalog, placement } = this.#state;
     if (cover && cover.size > 0) {
       const namespace = catalog.byId(from.slice(0, from.indexOf('\0')) as Namespace['id']);
@@ -205,16 +241,32 @@ export class Listing {
         return namespace.placement === 'all' || (namespace.placement[region] ?? 0) > 0;
       };
       const isCovered = await coverage.wait(() => coversSession(coverage.appliedOf, cover, matters), timeoutMs);
-      if (!isCovered) throw new MeridianError('SESSION_NOT_COVERED', 'a store of the listing does not hold all that this session has seen');
+      if (!isCovered)
+        throw new MeridianError(
+          'SESSION_NOT_COVERED',
+          'a store of the listing does not hold all that this session has seen',
+        );
     }
     const page = await store.scan(from, to, { rowsMax: limit, bytesMax: LIST_BYTES_MAX });
-    return { rows: page.rows.map((row: StoredRow) => [row.key, row.record] as const), isComplete: page.isComplete, isFilled: filling.isFilled() };
+    return {
+      rows: page.rows.map((row: StoredRow) => [row.key, row.record] as const),
+      isComplete: page.isComplete,
+      isFilled: filling.isFilled(),
+    };
   }
 
   /** A peer asks for a page of what this store holds: records, or fingerprints of them. */
   async onCall([, from, to, rowsMax, , cover, isFingerprints]: ScanCall, timeoutMs: number) {
-    const page = await this.#scanHere(from, to, Math.min(Math.max(1, rowsMax), 10_000), cover ? vectorOf(cover) : undefined, timeoutMs);
-    const rows: RowEntries = isFingerprints ? page.rows.map(([key, bytes]) => [key, this.fingerprint(bytes)] as const) : page.rows;
+    const page = await this.#scanHere(
+      from,
+      to,
+      Math.min(Math.max(1, rowsMax), 10_000),
+      cover ? vectorOf(cover) : undefined,
+      timeoutMs,
+    );
+    const rows: RowEntries = isFingerprints
+      ? page.rows.map(([key, bytes]) => [key, this.fingerprint(bytes)] as const)
+      : page.rows;
     return [this.#state.store.id, rows, page.isComplete, page.isFilled, this.#reads.stalenessMs()];
   }
 

@@ -1,6 +1,6 @@
-import { EMPTY_VECTOR } from '@meridian/core/causality/version-vector';
-import { type LedgerEntry, type Sibling, isLive } from '@meridian/core/causality/record';
 import { dotText } from '@meridian/core/causality/dot';
+import { isLive, type LedgerEntry, type Sibling } from '@meridian/core/causality/record';
+import { EMPTY_VECTOR } from '@meridian/core/causality/version-vector';
 import { recordKey } from '@meridian/core/ids';
 import { checkPlacement, type Layout, type Placement } from '@meridian/core/placement/layout';
 import { DEFAULT_NAMESPACE, type Namespace } from '@meridian/core/placement/namespace';
@@ -48,7 +48,9 @@ export class Namespaces {
       if (this.#unknown.size > 1000) this.#unknown.clear();
       this.#unknown.set(name, clock.monotonicMs());
     }
-    throw new MeridianError('NAMESPACE_NOT_FOUND', 'no namespace of this name is known here', { namespace: name.slice(0, 64) });
+    throw new MeridianError('NAMESPACE_NOT_FOUND', 'no namespace of this name is known here', {
+      namespace: name.slice(0, 64),
+    });
   }
 
   /** Brings this node's knowledge of one definition up to what a majority of nodes has. @throws QUORUM_UNAVAILABLE */
@@ -59,15 +61,24 @@ export class Namespaces {
     return definitionIn(record);
   }
 
-  async put(name: string, change: NamespaceChange, options: RequestOptions): Promise<{ namespace: Namespace; isNew: boolean }> {
+  async put(
+    name: string,
+    change: NamespaceChange,
+    options: RequestOptions,
+  ): Promise<{ namespace: Namespace; isNew: boolean }> {
     if (!NAME.test(name)) {
-      throw new MeridianError('INVALID_NAMESPACE', 'a name is 1 to 63 of a-z, 0-9, - and _, and begins with a letter or digit', { namespace: name.slice(0, 64) });
+      throw new MeridianError(
+        'INVALID_NAMESPACE',
+        'a name is 1 to 63 of a-z, 0-9, - and _, and begins with a letter or digit',
+        { namespace: name.slice(0, 64) },
+      );
     }
     if (change.mode === 'strong') throw new MeridianError('NOT_BUILT', 'namespaces of mode strong are not built yet');
     if (change.placement !== undefined) ensurePlacement(change.placement, this.#layout);
     checkSeconds('defaultTtl', change.defaultTtlSeconds);
     checkSeconds('ledger.keepSeconds', change.ledgerKeepSeconds);
-    const former = (await this.#refresh(name, options)) ?? (name === DEFAULT_NAMESPACE ? DEFAULT_DEFINITION : undefined);
+    const former =
+      (await this.#refresh(name, options)) ?? (name === DEFAULT_NAMESPACE ? DEFAULT_DEFINITION : undefined);
     const isNew = !former || former.isDropped;
     if (!isNew) refuseMove(name, former, change);
     const definition: Definition = {
@@ -83,14 +94,25 @@ export class Namespaces {
   }
 
   async drop(name: string, options: RequestOptions): Promise<void> {
-    if (name === DEFAULT_NAMESPACE) throw new MeridianError('NAMESPACE_CONFLICT', 'the namespace default always exists', { namespace: name });
+    if (name === DEFAULT_NAMESPACE)
+      throw new MeridianError('NAMESPACE_CONFLICT', 'the namespace default always exists', { namespace: name });
     const former = NAME.test(name) ? await this.#refresh(name, options) : undefined;
-    if (!former || former.isDropped) throw new MeridianError('NAMESPACE_NOT_FOUND', 'no namespace of this name is known', { namespace: name.slice(0, 64) });
+    if (!former || former.isDropped)
+      throw new MeridianError('NAMESPACE_NOT_FOUND', 'no namespace of this name is known', {
+        namespace: name.slice(0, 64),
+      });
     await this.#store(name, { ...former, isDropped: true }, options);
   }
 
   async #store(name: string, definition: Definition, options: RequestOptions): Promise<void> {
-    const input = { body: definitionBody(definition), contentType: 'application/json', ttlMs: null, context: undefined, session: EMPTY_VECTOR, onlyIfAbsent: false };
+    const input = {
+      body: definitionBody(definition),
+      contentType: 'application/json',
+      ttlMs: null,
+      context: undefined,
+      session: EMPTY_VECTOR,
+      onlyIfAbsent: false,
+    };
     await this.#writes.write(definitionKey(name), input, { ...options, level: 'quorum' });
     // Another may have written at the same time: what stands now is what both answer.
     await this.#refresh(name, options);
@@ -110,7 +132,8 @@ export class Namespaces {
   /** The hidden value that `id` names. @throws LEDGER_ENTRY_NOT_FOUND */
   async ledgerEntry(namespace: Namespace, key: string, id: string, options: RequestOptions): Promise<LedgerEntry> {
     const entry = (await this.ledger(namespace, key, options)).find(({ sibling }) => dotText(sibling.dot) === id);
-    if (!entry) throw new MeridianError('LEDGER_ENTRY_NOT_FOUND', 'the ledger of this key holds no value of this id', { key });
+    if (!entry)
+      throw new MeridianError('LEDGER_ENTRY_NOT_FOUND', 'the ledger of this key holds no value of this id', { key });
     return entry;
   }
 }
@@ -122,30 +145,51 @@ function ensurePlacement(placement: Placement, layout: Layout): void {
   for (const region of layout.regions) {
     const wanted = placement[region.name] ?? 0;
     if (wanted <= region.stores.length) continue;
-    throw new MeridianError('INVALID_NAMESPACE', `placement wants ${wanted} replicas in ${region.name}, which has ${region.stores.length} stores`, {
-      region: region.name,
-      stores: region.stores.length,
-    });
+    throw new MeridianError(
+      'INVALID_NAMESPACE',
+      `placement wants ${wanted} replicas in ${region.name}, which has ${region.stores.length} stores`,
+      {
+        region: region.name,
+        stores: region.stores.length,
+      },
+    );
   }
 }
 
 function refuseMove(name: string, former: Definition, change: NamespaceChange): void {
   if (change.mode !== undefined && change.mode !== former.mode) {
-    throw new MeridianError('NAMESPACE_CONFLICT', 'the mode of a namespace cannot change', { namespace: name, mode: former.mode });
+    throw new MeridianError('NAMESPACE_CONFLICT', 'the mode of a namespace cannot change', {
+      namespace: name,
+      mode: former.mode,
+    });
   }
-  if (change.placement !== undefined && JSON.stringify(canonical(change.placement)) !== JSON.stringify(canonical(former.placement))) {
-    throw new MeridianError('NOT_BUILT', 'changing the placement of a namespace that exists comes with live layout changes', { namespace: name });
+  if (
+    change.placement !== undefined &&
+    JSON.stringify(canonical(change.placement)) !== JSON.stringify(canonical(former.placement))
+  ) {
+    throw new MeridianError(
+      'NOT_BUILT',
+      'changing the placement of a namespace that exists comes with live layout changes',
+      { namespace: name },
+    );
   }
 }
 
 function canonical(placement: Definition['placement']): unknown {
-  return placement === 'all' ? placement : Object.entries(placement).filter(([, count]) => count > 0).sort(([a], [b]) => (a < b ? -1 : 1));
+  return placement === 'all'
+    ? placement
+    : Object.entries(placement)
+        .filter(([, count]) => count > 0)
+        .sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 function checkSeconds(field: string, seconds: number | null | undefined): void {
   if (seconds === undefined || seconds === null) return;
   if (!Number.isInteger(seconds) || seconds < 1 || seconds > TTL_SECONDS_MAX) {
-    throw new MeridianError('INVALID_NAMESPACE', `${field} must be a whole number of seconds from 1 to ${TTL_SECONDS_MAX}`, { field });
+    throw new MeridianError(
+      'INVALID_NAMESPACE',
+      `${field} must be a whole number of seconds from 1 to ${TTL_SECONDS_MAX}`,
+      { field },
+    );
   }
 }
-

@@ -1,11 +1,9 @@
+import { dotText } from '@meridian/core/causality/dot';
 import type { NodeName, RegionName, Sequence, StoreId } from '@meridian/core/ids';
 import { layoutFingerprint } from '@meridian/core/placement/layout';
 import type { Namespace } from '@meridian/core/placement/namespace';
 import { MeridianError } from '@meridian/core/wire/errors';
 import * as wire from '@meridian/core/wire/messages';
-import { vectorEntries } from '@meridian/core/wire/vector-entries';
-import { sequenceIn } from '@meridian/core/causality/version-vector';
-import { dotText } from '@meridian/core/causality/dot';
 import type { CancelTimer } from '../ports/clock.ts';
 import type { Commit } from '../ports/store.ts';
 import type { TransportHandler } from '../ports/transport.ts';
@@ -14,8 +12,9 @@ import { Catalog } from './catalog.ts';
 import { Coverage } from './coverage.ts';
 import { Filling } from './filling.ts';
 import { Following } from './following.ts';
+import { Gossip } from './gossip.ts';
 import { KeyValues } from './key-values.ts';
-import { FIRST_GREETING_MS, PING_MS, STREAM_LIMITS } from './limits.ts';
+import { PING_MS, STREAM_LIMITS } from './limits.ts';
 import { Listing } from './listing.ts';
 import { Namespaces } from './namespaces.ts';
 import { newMetrics } from './node-metrics.ts';
@@ -31,6 +30,7 @@ import type * as service from './service.ts';
 import { Shipper } from './shipper.ts';
 import { Tokens } from './tokens.ts';
 import { Transfer } from './transfer.ts';
+import { WriteGate } from './write-gate.ts';
 import { Writes } from './writes.ts';
 
 /** After a peer's store was replaced, how long until the others compare what they have of the lost one. */
@@ -59,13 +59,11 @@ export class MeridianNode implements service.Service {
   readonly #operations: Operations;
   readonly #purge: Purge;
   readonly #tokens: Tokens;
-  readonly #pingsSent = new Map<NodeName, { count: number; atMs: number }>();
+  readonly #gossip: Gossip;
+  readonly #gate = new WriteGate();
   #cancelTick: CancelTimer = () => {};
-  #writeGate: Promise<void> | undefined;
-  #openWriteGate: () => void = () => {};
   #isStarted = false;
   #isStopping = false;
-  #isRenewing = false;
 
   constructor(parts: NodeParts) {
     const { node, region, storeName, placement, store, transport, clock, random, seal, hashes, log } = parts;
@@ -82,11 +80,35 @@ export class MeridianNode implements service.Service {
     const filling = new Filling(store, peers, placement, layoutFingerprint(placement.layout), log);
     const calls = new Calls(transport, clock, random.uint32() * 2 ** 16, (...call) => this.#onCall(...call));
     const self: Self = { node, region, store: storeName, whoAmI: () => ({ node, region, store: store.id }) };
-    const readyToWrite = (): Promise<void> | undefined => this.#writeGate;
+    const readyToWrite = this.#gate.wait;
     const metrics = newMetrics();
-    this.#state = { self, placement, store, replica, catalog, coverage, filling, peers, calls, clock, seal, hashes, log, metrics, bugs, readyToWrite };
+    this.#state = {
+      self,
+      placement,
+      store,
+      replica,
+      catalog,
+      coverage,
+      filling,
+      peers,
+      calls,
+      clock,
+      seal,
+      hashes,
+      log,
+      metrics,
+      bugs,
+      readyToWrite,
+    };
     this.#shipper = new Shipper(store, transport, catalog, clock, log, limits, bugs);
-    this.#following = new Following(parts, { catalog, replica, calls, peers, limits, bugs, isFilled: filling.isFilled }, this.#followingEvents());
+    this.#following = new Following(
+      parts,
+      { catalog, replica, calls, peers, limits, bugs, isFilled: filling.isFilled },
+      this.#followingEvents(),
+    );
+    this.#gossip = new Gossip(this.#state, transport, this.#following, this.#gate, (peer, former) =>
+      this.#onStoreReplaced(peer, former),
+    );
     filling.listen(() => this.#following.inheritedClaims());
     const tokens = new Tokens(seal);
     this.#tokens = tokens;
@@ -109,7 +131,7 @@ export class MeridianNode implements service.Service {
     );
     await catalog.load(store);
     store.onCommit((commit) => this.#onCommit(commit));
-    this.#holdWrites();
+    this.#gossip.start();
     await filling.start();
     await transport.start(this.#transportHandler());
     this.#isStarted = true;
@@ -135,27 +157,13 @@ export class MeridianNode implements service.Service {
     const { clock, transport } = this.#parts;
     const deadlineMs = clock.monotonicMs() + FLUSH_MS;
     const isLagging = (): boolean =>
-      [...this.#state.peers.all()].some(({ node }) => transport.isUp(node) && (transport.bufferedBytes(node) > 0 || (this.#shipper.lagMs(node) ?? 0) > 0));
+      [...this.#state.peers.all()].some(
+        ({ node }) =>
+          transport.isUp(node) && (transport.bufferedBytes(node) > 0 || (this.#shipper.lagMs(node) ?? 0) > 0),
+      );
     while (isLagging() && clock.monotonicMs() < deadlineMs) {
       await new Promise<void>((resolve) => void clock.timer(10, resolve));
     }
-  }
-
-  /** A restarted store may be older than what its peers have of it. It asks those it can reach before it takes a write. */
-  #holdWrites(): void {
-    const { store, clock } = this.#parts;
-    if (store.isNew || [...this.#state.peers.all()].length === 0) return;
-    this.#writeGate = new Promise((resolve) => {
-      this.#openWriteGate = () => {
-        this.#writeGate = undefined;
-        resolve();
-      };
-    });
-    clock.timer(FIRST_GREETING_MS, () => this.#openGateUnlessRenewing());
-  }
-
-  #openGateUnlessRenewing(): void {
-    if (!this.#isRenewing) this.#openWriteGate();
   }
 
   #followingEvents() {
@@ -166,7 +174,7 @@ export class MeridianNode implements service.Service {
         coverage.onProgress();
         if (!filling.isFilled()) this.#inBackground('filling', filling.check());
       },
-      onAheadOfSelf: (sequence: Sequence): void => this.#renew(sequence),
+      onAheadOfSelf: (sequence: Sequence): void => this.#gossip.renewIfBehind(sequence),
     };
   }
 
@@ -178,42 +186,40 @@ export class MeridianNode implements service.Service {
 
   #onPlacementChange(namespace: Namespace): void {
     if (!this.#isStarted) return;
-    const begun = this.#state.filling.begin(`the placement of ${namespace.name} was decided otherwise`).then(() => this.#following.followAllAnew());
+    const begun = this.#state.filling
+      .begin(`the placement of ${namespace.name} was decided otherwise`)
+      .then(() => this.#following.followAllAnew());
     this.#inBackground('filling', begun);
   }
 
   #inBackground(what: string, work: Promise<unknown>): void {
-    work.catch((error: unknown) => this.#parts.log.warn({ what, reason: (error as Error).message }, 'background work failed'));
+    work.catch((error: unknown) =>
+      this.#parts.log.warn({ what, reason: (error as Error).message }, 'background work failed'),
+    );
   }
 
   #transportHandler(): TransportHandler {
     return {
-      onUp: (node) => this.#onUp(node),
-      onDown: (node, reason) => this.#onDown(node, reason),
-      onMessage: (from, message) => this.#onMessage(from, message),
+      onUp: (node) => {
+        const peer = this.#state.peers.heard(node);
+        if (peer) this.#gossip.onUp(peer);
+      },
+      onDown: (node, reason) => {
+        const peer = this.#state.peers.get(node);
+        this.#state.calls.onDown(node);
+        if (peer) this.#gossip.onDown(peer, reason, this.#isStopping);
+      },
+      onMessage: (from, message) => {
+        try {
+          this.#onMessage(from, message);
+        } catch (error) {
+          this.#parts.log.error(
+            { peer: from, kind: message[0], reason: (error as Error).message },
+            'a message of a peer could not be handled',
+          );
+        }
+      },
     };
-  }
-
-  #onUp(node: NodeName): void {
-    const peer = this.#state.peers.heard(node);
-    if (!peer) return;
-    peer.isUp = true;
-    this.#parts.log.info({ peer: node, region: peer.region }, 'peer connected');
-    this.#greet(peer);
-  }
-
-  #onDown(node: NodeName, reason: string): void {
-    const peer = this.#state.peers.get(node);
-    if (!peer) return;
-    peer.isUp = false;
-    this.#state.calls.onDown(node);
-    if (!this.#isStopping) this.#parts.log.warn({ peer: node, region: peer.region, reason }, 'peer disconnected');
-  }
-
-  #greet(peer: Peer): void {
-    const { store } = this.#parts;
-    const { self, filling, coverage } = this.#state;
-    this.#parts.transport.send(peer.node, [wire.GREETING, self.store, store.id, store.sequence, filling.isFilled(), vectorEntries(coverage.claims())]);
   }
 
   #onMessage(from: NodeName, message: wire.Message): void {
@@ -221,39 +227,38 @@ export class MeridianNode implements service.Service {
     if (!peer) return;
     switch (message[0]) {
       case wire.GREETING:
-        return this.#onGreeting(peer, message);
+        this.#gossip.onGreeting(peer, message);
+        break;
       case wire.FOLLOW:
-        return this.#shipper.onFollow(from, peer.storeName, message);
+        this.#shipper.onFollow(from, peer.storeName, message);
+        break;
       case wire.CHANGES:
-        return this.#following.onChanges(from, message);
+        this.#following.onChanges(from, message);
+        break;
       case wire.APPLIED:
-        return this.#shipper.onApplied(from, message);
+        this.#shipper.onApplied(from, message);
+        break;
       case wire.PING:
-        return this.#onPing(peer, message);
+        this.#gossip.onPing(peer, message);
+        break;
       case wire.PONG:
-        return this.#onPong(peer, message[1]);
+        this.#gossip.onPong(peer, message[1]);
+        break;
       case wire.REQUEST:
-        return this.#state.calls.onRequest(from, message);
+        this.#state.calls.onRequest(from, message);
+        break;
       case wire.ANSWER:
-        return this.#state.calls.onAnswer(from, message);
+        this.#state.calls.onAnswer(from, message);
+        break;
     }
   }
 
-  #onGreeting(peer: Peer, greeting: wire.Greeting): void {
-    const { log, clock } = this.#parts;
-    if (greeting[1] !== peer.storeName) {
-      log.error({ peer: peer.node, theirs: greeting[1], ours: peer.storeName }, 'a peer stands on another store than in this layout');
-      return;
-    }
-    const former = this.#state.peers.greeted(peer, greeting);
-    this.#compareWithSelf(peer);
-    this.#following.follow(peer);
-    if (former !== undefined) {
-      this.#state.metrics.storesReplaced += 1;
-      log.warn({ peer: peer.node, former, now: peer.storeId }, 'the store of a peer was replaced; the others will compare what they have of it');
-      clock.timer(COMPARE_AFTER_MS, () => this.#compareAll());
-    }
-    if ([...this.#state.peers.all()].every(({ storeId }) => storeId !== undefined)) this.#openGateUnlessRenewing();
+  /** What others have of a lost store's writes differs, and no stream brings it: they compare. */
+  #onStoreReplaced(peer: Peer, former: StoreId): void {
+    this.#state.metrics.storesReplaced += 1;
+    const figures = { peer: peer.node, former, now: peer.storeId };
+    this.#parts.log.warn(figures, 'the store of a peer was replaced; the others will compare what they have of it');
+    this.#parts.clock.timer(COMPARE_AFTER_MS, () => this.#compareAll());
   }
 
   #compareAll(): void {
@@ -262,67 +267,13 @@ export class MeridianNode implements service.Service {
     this.#inBackground('comparing with all regions', this.#transfer.sync(undefined, undefined, options));
   }
 
-  /** Whether a peer has seen writes of this store that this store does not have. */
-  #compareWithSelf(peer: Peer): void {
-    const seenOfSelf = sequenceIn(peer.applied, this.#parts.store.id);
-    if (seenOfSelf > this.#parts.store.sequence) this.#renew(seenOfSelf);
-  }
-
-  #renew(seen: Sequence): void {
-    const { store, log } = this.#parts;
-    if (this.#isRenewing || seen <= store.sequence) return;
-    this.#isRenewing = true;
-    const former = store.id;
-    log.warn({ store: former, sequence: store.sequence, seen }, 'peers have seen more of this store than it holds itself: it takes a new id');
-    const renewed = this.#renewId().finally(() => {
-      this.#isRenewing = false;
-      this.#openWriteGate();
-    });
-    this.#inBackground('taking a new store id', renewed);
-  }
-
-  async #renewId(): Promise<void> {
-    this.#writeGate ??= new Promise((resolve) => {
-      this.#openWriteGate = () => {
-        this.#writeGate = undefined;
-        resolve();
-      };
-    });
-    await this.#parts.store.renewId();
-    await this.#state.filling.begin('its disk is older than what its peers have seen of it');
-    for (const peer of this.#state.peers.all()) if (peer.isUp) this.#greet(peer);
-    this.#following.followAllAnew();
-  }
-
   #tick(): void {
     this.#cancelTick = this.#parts.clock.timer(PING_MS, () => this.#tick());
-    const { peers, filling } = this.#state;
-    for (const peer of peers.all()) if (peer.isUp) this.#ping(peer);
+    const { filling } = this.#state;
+    this.#gossip.pingAll();
     this.#shipper.onTick();
     this.#following.onTick();
     if (!filling.isFilled()) this.#inBackground('filling', filling.check());
-  }
-
-  #ping(peer: Peer): void {
-    const { store, transport, clock } = this.#parts;
-    const { filling, coverage } = this.#state;
-    const count = (this.#pingsSent.get(peer.node)?.count ?? 0) + 1;
-    this.#pingsSent.set(peer.node, { count, atMs: clock.monotonicMs() });
-    transport.send(peer.node, [wire.PING, count, store.id, store.sequence, filling.isFilled(), vectorEntries(coverage.claims())]);
-  }
-
-  #onPing(peer: Peer, ping: wire.Ping): void {
-    this.#parts.transport.send(peer.node, [wire.PONG, ping[1]]);
-    // Its greeting was lost, as any message can be: a ping tells the same.
-    if (peer.storeId !== ping[2]) return this.#onGreeting(peer, [wire.GREETING, peer.storeName, ping[2], ping[3], ping[4], ping[5]]);
-    this.#state.peers.pinged(peer, ping);
-    this.#compareWithSelf(peer);
-    this.#state.peers.refresh(peer, this.#state.coverage.appliedOf);
-  }
-
-  #onPong(peer: Peer, count: number): void {
-    const sent = this.#pingsSent.get(peer.node);
-    if (sent?.count === count) this.#state.peers.measured(peer, this.#parts.clock.monotonicMs() - sent.atMs);
   }
 
   #onCall(from: NodeName, requestId: string, timeoutMs: number, call: wire.Call): Promise<unknown> {
@@ -346,9 +297,13 @@ export class MeridianNode implements service.Service {
   async #onMerge(rows: wire.RowEntries): Promise<readonly unknown[]> {
     const { catalog, replica } = this.#state;
     const held = rows.filter(([key]) => catalog.isHeldHere(key));
-    if (held.length < rows.length) throw new MeridianError('REPLICA_UNAVAILABLE', 'this node holds no replica of a key, or does not know its namespace yet');
+    if (held.length < rows.length)
+      throw new MeridianError(
+        'REPLICA_UNAVAILABLE',
+        'this node holds no replica of a key, or does not know its namespace yet',
+      );
     const { changed, aheadOfSelf } = await replica.merge(held.map(([key, bytes]) => ({ key, bytes })));
-    if (aheadOfSelf !== undefined) this.#renew(aheadOfSelf);
+    if (aheadOfSelf !== undefined) this.#gossip.renewIfBehind(aheadOfSelf);
     return [this.#parts.store.id, changed.length, changed.filter(({ isConflict }) => isConflict).length];
   }
 
@@ -356,15 +311,31 @@ export class MeridianNode implements service.Service {
     return this.#keyValues.get(namespace, key, options);
   }
 
-  put(namespace: string, key: string, value: service.PutValue, context: string | undefined, options: service.RequestOptions): Promise<service.WriteAnswer> {
+  put(
+    namespace: string,
+    key: string,
+    value: service.PutValue,
+    context: string | undefined,
+    options: service.RequestOptions,
+  ): Promise<service.WriteAnswer> {
     return this.#keyValues.put(namespace, key, value, context, options);
   }
 
-  create(namespace: string, key: string, value: service.PutValue, options: service.RequestOptions): Promise<service.WriteAnswer> {
+  create(
+    namespace: string,
+    key: string,
+    value: service.PutValue,
+    options: service.RequestOptions,
+  ): Promise<service.WriteAnswer> {
     return this.#keyValues.create(namespace, key, value, options);
   }
 
-  delete(namespace: string, key: string, context: string | undefined, options: service.RequestOptions): Promise<service.WriteAnswer> {
+  delete(
+    namespace: string,
+    key: string,
+    context: string | undefined,
+    options: service.RequestOptions,
+  ): Promise<service.WriteAnswer> {
     return this.#keyValues.delete(namespace, key, context, options);
   }
 
@@ -384,7 +355,11 @@ export class MeridianNode implements service.Service {
     return this.#namespaces.find(name, options);
   }
 
-  putNamespace(name: string, change: service.NamespaceChange, options: service.RequestOptions): Promise<{ namespace: Namespace; isNew: boolean }> {
+  putNamespace(
+    name: string,
+    change: service.NamespaceChange,
+    options: service.RequestOptions,
+  ): Promise<{ namespace: Namespace; isNew: boolean }> {
     return this.#namespaces.put(name, change, options);
   }
 
@@ -392,23 +367,44 @@ export class MeridianNode implements service.Service {
     return this.#namespaces.drop(name, options);
   }
 
-  async ledger(namespace: string, key: string, options: service.RequestOptions): Promise<readonly service.LedgerItem[]> {
+  async ledger(
+    namespace: string,
+    key: string,
+    options: service.RequestOptions,
+  ): Promise<readonly service.LedgerItem[]> {
     const entries = await this.#namespaces.ledger(await this.#namespaces.find(namespace, options), key, options);
-    return entries.map(({ sibling, hiddenAtMs }) => ({ id: dotText(sibling.dot), key, value: this.#keyValues.seenValue(sibling), hiddenAtMs }));
+    return entries.map(({ sibling, hiddenAtMs }) => ({
+      id: dotText(sibling.dot),
+      key,
+      value: this.#keyValues.seenValue(sibling),
+      hiddenAtMs,
+    }));
   }
 
-  async restore(namespaceName: string, key: string, id: string, options: service.RequestOptions): Promise<service.WriteAnswer> {
+  async restore(
+    namespaceName: string,
+    key: string,
+    id: string,
+    options: service.RequestOptions,
+  ): Promise<service.WriteAnswer> {
     const namespace = await this.#namespaces.find(namespaceName, options);
     const { sibling } = await this.#namespaces.ledgerEntry(namespace, key, id, options);
     const value = { body: sibling.body ?? new Uint8Array(0), contentType: sibling.contentType };
     return this.#keyValues.put(namespaceName, key, value, undefined, options);
   }
 
-  replicate(records: readonly service.PortableRecord[], options: service.RequestOptions): Promise<service.ReplicateAnswer> {
+  replicate(
+    records: readonly service.PortableRecord[],
+    options: service.RequestOptions,
+  ): Promise<service.ReplicateAnswer> {
     return this.#transfer.replicate(records, options);
   }
 
-  sync(region: string | undefined, namespace: string | undefined, options: service.RequestOptions): Promise<service.SyncAnswer> {
+  sync(
+    region: string | undefined,
+    namespace: string | undefined,
+    options: service.RequestOptions,
+  ): Promise<service.SyncAnswer> {
     return this.#transfer.sync(region, namespace, options);
   }
 
@@ -421,7 +417,7 @@ export class MeridianNode implements service.Service {
   }
 
   isReady(): boolean {
-    return this.#isStarted && !this.#isStopping && this.#writeGate === undefined;
+    return this.#isStarted && !this.#isStopping && this.#gate.isOpen;
   }
 
   regions(): Promise<readonly service.RegionStatus[]> {

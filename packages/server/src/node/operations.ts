@@ -139,13 +139,22 @@ export class Operations {
       reachable: store === self.store || peers.isStoreLive(store),
       why: this.#why(store, region, partition),
     }));
-    return { key: plainKey, namespace: namespace.name, partition, placement: namespace.placement, preferenceList: preference };
+    return {
+      key: plainKey,
+      namespace: namespace.name,
+      partition,
+      placement: namespace.placement,
+      preferenceList: preference,
+    };
   }
 
   #why(store: string, region: string, partition: number): string {
     const { self, peers, placement } = this.#state;
     const stores = placement.storesOf(region as typeof self.region).length;
-    const place = stores === 1 ? `the only store of ${region}` : `one of ${stores} stores of ${region}, next on its ring from partition ${partition}`;
+    const place =
+      stores === 1
+        ? `the only store of ${region}`
+        : `one of ${stores} stores of ${region}, next on its ring from partition ${partition}`;
     if (store === self.store) return `${place}; this node's own store`;
     if (region === self.region) return `${place}; this node's own region`;
     const rttMs = peers.rttMs(region as typeof self.region);

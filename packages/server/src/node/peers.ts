@@ -1,5 +1,12 @@
 import { EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
-import { NO_SEQUENCE, type NodeName, type RegionName, type Sequence, type StoreId, type StoreName } from '@meridian/core/ids';
+import {
+  NO_SEQUENCE,
+  type NodeName,
+  type RegionName,
+  type Sequence,
+  type StoreId,
+  type StoreName,
+} from '@meridian/core/ids';
 import type { LayoutNode } from '@meridian/core/placement/layout';
 import type { Greeting, Ping } from '@meridian/core/wire/messages';
 import { vectorOf } from '@meridian/core/wire/vector-entries';
@@ -57,6 +64,15 @@ export class Peers {
     const ofStore = this.#byStore.get(node.store);
     if (ofStore) ofStore.push(peer);
     else this.#byStore.set(node.store, [peer]);
+  }
+
+  get count(): number {
+    return this.#byNode.size;
+  }
+
+  get areAllGreeted(): boolean {
+    for (const peer of this.#byNode.values()) if (peer.storeId === undefined) return false;
+    return true;
   }
 
   all(): IterableIterator<Peer> {

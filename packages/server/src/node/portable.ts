@@ -58,7 +58,8 @@ function vectorFrom(entries: Readonly<Record<string, number>>): VersionVector {
 
 function siblingFrom(portable: PortableSibling, vector: VersionVector): Sibling {
   const dot = { store: portable.store, sequence: portable.sequence } as Dot;
-  if (!Number.isSafeInteger(dot.sequence) || dot.sequence < 1 || !covers(vector, dot)) throw invalid('a value names a write that its vector has not seen');
+  if (!Number.isSafeInteger(dot.sequence) || dot.sequence < 1 || !covers(vector, dot))
+    throw invalid('a value names a write that its vector has not seen');
   return {
     dot,
     timeMs: timeFrom(portable.timeMs),

@@ -31,18 +31,29 @@ export class Purge {
 
   #run(id: NamespaceId): void {
     this.#removeAll(id).then(
-      (removed) => removed > 0 && this.#log.info({ namespaceId: id, removed }, 'a dropped namespace was removed from this store'),
-      (error: unknown) => this.#log.warn({ namespaceId: id, reason: (error as Error).message }, 'removing a dropped namespace failed; it goes on at the next start'),
+      (removed) =>
+        removed > 0 && this.#log.info({ namespaceId: id, removed }, 'a dropped namespace was removed from this store'),
+      (error: unknown) =>
+        this.#log.warn(
+          { namespaceId: id, reason: (error as Error).message },
+          'removing a dropped namespace failed; it goes on at the next start',
+        ),
     );
   }
 
   async #removeAll(id: NamespaceId): Promise<number> {
     let removed = 0;
     while (!this.#isStopped) {
-      const { rows, isComplete } = await this.#store.scan(recordKey(id, ''), endOfNamespace(id), { rowsMax: PURGE_ROWS, bytesMax: 1024 * 1024 });
+      const { rows, isComplete } = await this.#store.scan(recordKey(id, ''), endOfNamespace(id), {
+        rowsMax: PURGE_ROWS,
+        bytesMax: 1024 * 1024,
+      });
       const keys = rows.map(({ key }) => key);
       if (keys.length > 0) {
-        await this.#store.update(keys, () => ({ writes: keys.map((key) => ({ key, record: null })), result: undefined }));
+        await this.#store.update(keys, () => ({
+          writes: keys.map((key) => ({ key, record: null })),
+          result: undefined,
+        }));
       }
       removed += keys.length;
       if (isComplete) break;

@@ -1,9 +1,17 @@
-import { EMPTY_VECTOR } from '@meridian/core/causality/version-vector';
 import type { VersionedRecord } from '@meridian/core/causality/record';
-import { addReadFailure, addReply, isReadDecided, isReadImpossible, type QuorumRead, staleReplicas, startRead } from '@meridian/core/coordination/read';
+import { EMPTY_VECTOR } from '@meridian/core/causality/version-vector';
+import {
+  addReadFailure,
+  addReply,
+  isReadDecided,
+  isReadImpossible,
+  type QuorumRead,
+  staleReplicas,
+  startRead,
+} from '@meridian/core/coordination/read';
 import type { SessionToken } from '@meridian/core/coordination/session';
 import type { NodeName, RecordKey, RegionName, StoreId, StoreName } from '@meridian/core/ids';
-import { preferenceList, quorumOf, type Replica as Place } from '@meridian/core/placement/preference-list';
+import { type Replica as Place, preferenceList, quorumOf } from '@meridian/core/placement/preference-list';
 import { MeridianError } from '@meridian/core/wire/errors';
 import { MERGE, mergeResult, READ, type ReadCall, readResult } from '@meridian/core/wire/messages';
 import { decodeRecord, encodeRecord } from '@meridian/core/wire/record-codec';
@@ -117,14 +125,21 @@ export class Reads {
 
   async #ask(peer: Peer, key: RecordKey, token: SessionToken | null, requestId: string, timeoutMs: number) {
     const call: ReadCall = [READ, key, token && vectorEntries(token)];
-    const [bytes, store, isFilled, stalenessMs] = await this.#state.calls.call(peer.node, requestId, timeoutMs, call, readResult);
+    const [bytes, store, isFilled, stalenessMs] = await this.#state.calls.call(
+      peer.node,
+      requestId,
+      timeoutMs,
+      call,
+      readResult,
+    );
     return { bytes, store, isFilled, stalenessMs };
   }
 
   /** A peer asks for what this store holds. */
   async onCall([, key, cover]: ReadCall, timeoutMs: number) {
     const { catalog, coverage, replica, filling } = this.#state;
-    if (!catalog.isHeldHere(key)) throw new MeridianError('REPLICA_UNAVAILABLE', 'this node holds no replica of the key');
+    if (!catalog.isHeldHere(key))
+      throw new MeridianError('REPLICA_UNAVAILABLE', 'this node holds no replica of the key');
     if (cover) {
       const token = vectorOf(cover);
       if (!(await coverage.wait(() => coverage.isCovered(key, token), timeoutMs))) throw notCovered();
@@ -184,7 +199,10 @@ export class Reads {
     const { self, clock, replica } = this.#state;
     const asked = targets.length + (isHere ? 1 : 0);
     const hops: Hop[] = [];
-    let read = startRead(places.map(({ store }) => store), required);
+    let read = startRead(
+      places.map(({ store }) => store),
+      required,
+    );
     let settled = 0;
     let isOver = false;
     return new Promise((resolve, reject) => {
@@ -193,7 +211,14 @@ export class Reads {
         settled += 1;
         if (!isOver && isReadDecided(read)) {
           isOver = true;
-          resolve({ record: read.merged, ...self.whoAmI(), asked, answered: read.replies.size, hops: [...hops], stalenessMs: 0 });
+          resolve({
+            record: read.merged,
+            ...self.whoAmI(),
+            asked,
+            answered: read.replies.size,
+            hops: [...hops],
+            stalenessMs: 0,
+          });
           if (settled < asked) clock.timer(REPAIR_WAIT_MS, () => this.#repair(key, read, options.requestId));
         }
         if (!isOver && (settled === asked || isReadImpossible(read))) {
@@ -214,7 +239,12 @@ export class Reads {
     });
   }
 
-  async #quorumReply(peer: Peer, key: RecordKey, hops: Hop[], options: RequestOptions): Promise<VersionedRecord | undefined> {
+  async #quorumReply(
+    peer: Peer,
+    key: RecordKey,
+    hops: Hop[],
+    options: RequestOptions,
+  ): Promise<VersionedRecord | undefined> {
     const startedAtMs = this.#state.clock.monotonicMs();
     const { bytes, isFilled } = await this.#ask(peer, key, null, options.requestId, options.timeoutMs);
     if (!isFilled) throw new Error('a store that is being filled answers no quorum');
@@ -235,7 +265,9 @@ export class Reads {
         store === self.store
           ? replica.merge([{ key, bytes }])
           : peer && calls.call(peer.node, requestId, REPAIR_WAIT_MS, [MERGE, [[key, bytes]]], mergeResult);
-      repaired?.catch((error: unknown) => log.debug({ requestId, store, reason: (error as Error).message }, 'read repair failed'));
+      repaired?.catch((error: unknown) =>
+        log.debug({ requestId, store, reason: (error as Error).message }, 'read repair failed'),
+      );
     }
   }
 }
@@ -251,15 +283,22 @@ function knownToCover(peer: Peer, token: SessionToken): boolean {
 export function quorumUnavailable(required: number, reached: number, missing: readonly Place[]): MeridianError {
   const missingRegions = [...new Set(missing.map(({ region }) => region))];
   const named = missingRegions.length > 0 ? `, missing ${missingRegions.join(', ')}` : '';
-  return new MeridianError('QUORUM_UNAVAILABLE', `required ${required}, reached ${reached}${named}; nothing was written`, {
-    required,
-    reached,
-    missingRegions,
-  });
+  return new MeridianError(
+    'QUORUM_UNAVAILABLE',
+    `required ${required}, reached ${reached}${named}; nothing was written`,
+    {
+      required,
+      reached,
+      missingRegions,
+    },
+  );
 }
 
 function notCovered(): MeridianError {
-  return new MeridianError('SESSION_NOT_COVERED', 'no replica that holds all that this session has seen answered in time');
+  return new MeridianError(
+    'SESSION_NOT_COVERED',
+    'no replica that holds all that this session has seen answered in time',
+  );
 }
 
 export function round(ms: number): number {

@@ -7,7 +7,14 @@ import { namespaceIdOf } from '@meridian/core/ids';
 import { MeridianError } from '@meridian/core/wire/errors';
 import { decodeRecord, encodeRecord } from '@meridian/core/wire/record-codec';
 import type { Clock } from '../ports/clock.ts';
-import { type Decide, type Store, StoreFailedError, StoreFullError, type UpdateDecision, type UpdateView } from '../ports/store.ts';
+import {
+  type Decide,
+  type Store,
+  StoreFailedError,
+  StoreFullError,
+  type UpdateDecision,
+  type UpdateView,
+} from '../ports/store.ts';
 import type { Catalog } from './catalog.ts';
 import { RECORD_BYTES_MAX } from './limits.ts';
 import type { PlantedBugs } from './planted-bugs.ts';
@@ -107,7 +114,11 @@ export class Replica {
     // A delete whose context has seen what this replica has not must be kept, or that value would arrive later and live.
     const deletesUnseen = input.context !== undefined && !descends(current?.vector ?? new Map(), input.context);
     const isNeeded = input.onlyIfAbsent ? !existed : input.body !== null || existed || deletesUnseen;
-    if (!isNeeded) return { writes: [], result: { store: view.store, record: current, bytes: before, existed, sequence: undefined } };
+    if (!isNeeded)
+      return {
+        writes: [],
+        result: { store: view.store, record: current, bytes: before, existed, sequence: undefined },
+      };
     const sequence = view.nextSequence;
     const value = {
       body: input.body,
@@ -119,12 +130,19 @@ export class Replica {
     const record = updateRecord(current, context, value, { store: view.store, sequence }, wallMs, ledgerPolicy);
     const bytes = encodeRecord(record);
     if (bytes.length > RECORD_BYTES_MAX) {
-      throw new MeridianError('VALUE_TOO_LARGE', 'the concurrent values of this key are too large together; read it and write with its context', {
-        recordBytesMax: RECORD_BYTES_MAX,
-        siblings: record.siblings.length,
-      });
+      throw new MeridianError(
+        'VALUE_TOO_LARGE',
+        'the concurrent values of this key are too large together; read it and write with its context',
+        {
+          recordBytesMax: RECORD_BYTES_MAX,
+          siblings: record.siblings.length,
+        },
+      );
     }
-    return { writes: [{ key, record: bytes }], result: { store: view.store, record, bytes, existed: existed || deletesUnseen, sequence } };
+    return {
+      writes: [{ key, record: bytes }],
+      result: { store: view.store, record, bytes, existed: existed || deletesUnseen, sequence },
+    };
   }
 
   #ledgerPolicy(id: NamespaceId): LedgerPolicy | undefined {
@@ -148,12 +166,15 @@ export function mergeRows(view: UpdateView, rows: readonly RowToMerge[], wallMs:
   rows.forEach((row, at) => {
     const incoming = decodeRecord(row.bytes);
     const ownSequence = incoming.vector.get(view.store);
-    if (ownSequence !== undefined && ownSequence >= view.nextSequence) aheadOfSelf = Math.max(aheadOfSelf ?? 0, ownSequence) as Sequence;
+    if (ownSequence !== undefined && ownSequence >= view.nextSequence)
+      aheadOfSelf = Math.max(aheadOfSelf ?? 0, ownSequence) as Sequence;
     const before = view.record(at);
     const local = written.get(row.key)?.record ?? (before && decodeRecord(before));
     const outcome = mergeRecords(local, incoming, view.applied);
     if (!outcome.changed) return;
-    const record = bugs.has('merge-by-clock') ? { ...outcome.record, siblings: outcome.record.siblings.slice(0, 1) } : outcome.record;
+    const record = bugs.has('merge-by-clock')
+      ? { ...outcome.record, siblings: outcome.record.siblings.slice(0, 1) }
+      : outcome.record;
     const bytes = outcome.isIncoming && record === outcome.record ? row.bytes : encodeRecord(record);
     written.set(row.key, { record, bytes, isConflict: liveSiblings(record, wallMs).length > 1 });
   });
@@ -166,7 +187,9 @@ export function mergeRows(view: UpdateView, rows: readonly RowToMerge[], wallMs:
 
 /** Store failures by their names in the error table; others pass through. */
 export function asMeridianError(error: unknown): never {
-  if (error instanceof StoreFullError) throw new MeridianError('STORE_FULL', 'the disk of this store is full; nothing was written');
-  if (error instanceof StoreFailedError) throw new MeridianError('STORE_UNAVAILABLE', 'the store failed; nothing was written');
+  if (error instanceof StoreFullError)
+    throw new MeridianError('STORE_FULL', 'the disk of this store is full; nothing was written');
+  if (error instanceof StoreFailedError)
+    throw new MeridianError('STORE_UNAVAILABLE', 'the store failed; nothing was written');
   throw error;
 }

@@ -1,6 +1,6 @@
 import type { NodeName, RegionName, StoreId, StoreName } from '@meridian/core/ids';
-import type { ConflictRule, Namespace, NamespaceMode } from '@meridian/core/placement/namespace';
 import type { Placement } from '@meridian/core/placement/layout';
+import type { ConflictRule, Namespace, NamespaceMode } from '@meridian/core/placement/namespace';
 
 /** What front ends call, and what they get. Failures are `MeridianError`s of the table in core/wire/errors. */
 
@@ -238,7 +238,13 @@ export interface RingAnswer {
 export interface KeyValueService {
   get(namespace: string, key: string, options: RequestOptions): Promise<ReadAnswer>;
   /** `context` is the client's, unopened; without it the write has seen what its replica holds. */
-  put(namespace: string, key: string, value: PutValue, context: string | undefined, options: RequestOptions): Promise<WriteAnswer>;
+  put(
+    namespace: string,
+    key: string,
+    value: PutValue,
+    context: string | undefined,
+    options: RequestOptions,
+  ): Promise<WriteAnswer>;
   /** @throws KEY_EXISTS where a live value is found at the chosen level */
   create(namespace: string, key: string, value: PutValue, options: RequestOptions): Promise<WriteAnswer>;
   delete(namespace: string, key: string, context: string | undefined, options: RequestOptions): Promise<WriteAnswer>;
@@ -250,7 +256,11 @@ export interface KeyValueService {
 export interface NamespaceService {
   namespaces(): readonly Namespace[];
   namespace(name: string, options: RequestOptions): Promise<Namespace>;
-  putNamespace(name: string, change: NamespaceChange, options: RequestOptions): Promise<{ namespace: Namespace; isNew: boolean }>;
+  putNamespace(
+    name: string,
+    change: NamespaceChange,
+    options: RequestOptions,
+  ): Promise<{ namespace: Namespace; isNew: boolean }>;
   dropNamespace(name: string, options: RequestOptions): Promise<void>;
   ledger(namespace: string, key: string, options: RequestOptions): Promise<readonly LedgerItem[]>;
   restore(namespace: string, key: string, id: string, options: RequestOptions): Promise<WriteAnswer>;

@@ -1,6 +1,6 @@
-import { isWanted, type StreamBatch } from '@meridian/core/replication/change-stream';
 import { NO_SEQUENCE, type NodeName, type Sequence, type StoreId, type StoreName } from '@meridian/core/ids';
-import { CHANGES, type Applied, type Follow, type RowEntries } from '@meridian/core/wire/messages';
+import { isWanted, type StreamBatch } from '@meridian/core/replication/change-stream';
+import { type Applied, CHANGES, type Follow, type RowEntries } from '@meridian/core/wire/messages';
 import { decodeVector } from '@meridian/core/wire/record-codec';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
@@ -57,7 +57,15 @@ export class Shipper {
   #rowsSent = 0;
   #batchesSent = 0;
 
-  constructor(store: Store, transport: Transport, catalog: Catalog, clock: Clock, log: Log, limits: StreamLimits, bugs: PlantedBugs) {
+  constructor(
+    store: Store,
+    transport: Transport,
+    catalog: Catalog,
+    clock: Clock,
+    log: Log,
+    limits: StreamLimits,
+    bugs: PlantedBugs,
+  ) {
     this.#store = store;
     this.#transport = transport;
     this.#catalog = catalog;
@@ -153,7 +161,10 @@ export class Shipper {
   }
 
   #hasRoom(follower: Follower): boolean {
-    return this.#transport.isUp(follower.node) && (follower.inFlightBytes < this.#limits.windowBytes || this.#bugs.has('unbounded-window'));
+    return (
+      this.#transport.isUp(follower.node) &&
+      (follower.inFlightBytes < this.#limits.windowBytes || this.#bugs.has('unbounded-window'))
+    );
   }
 
   #markWanted(follower: Follower, sequence: Sequence): void {
@@ -173,7 +184,10 @@ export class Shipper {
   }
 
   async #readOn(follower: Follower): Promise<void> {
-    const page = await this.#store.changes(follower.walkedTo, { rowsMax: this.#limits.batchRowsMax, bytesMax: this.#limits.batchBytesMax });
+    const page = await this.#store.changes(follower.walkedTo, {
+      rowsMax: this.#limits.batchRowsMax,
+      bytesMax: this.#limits.batchBytesMax,
+    });
     follower.isReading = false;
     if (this.#isStopped || this.#followers.get(follower.node) !== follower) return;
     this.#ship(follower, page.rows, page.upTo, page.isComplete);
@@ -181,7 +195,9 @@ export class Shipper {
   }
 
   #ship(follower: Follower, rows: readonly StoredRow[], upTo: Sequence, isWhole: boolean): void {
-    const wanted: RowEntries = rows.filter((row) => this.#isWantedBy(follower, row)).map((row) => [row.key, row.record] as const);
+    const wanted: RowEntries = rows
+      .filter((row) => this.#isWantedBy(follower, row))
+      .map((row) => [row.key, row.record] as const);
     follower.walkedTo = upTo;
     if (wanted.length > 0) this.#markWanted(follower, upTo);
     // Where nothing of it was for this follower, it is told with the next batch or the next tick.
@@ -198,7 +214,15 @@ export class Shipper {
 
   #send(follower: Follower, rows: RowEntries, upTo: Sequence, isWhole: boolean): void {
     const batch: StreamBatch = { from: follower.sentTo, upTo, isWhole };
-    const isSent = this.#transport.send(follower.node, [CHANGES, this.#store.id, follower.storeId, batch.from, upTo, isWhole, rows]);
+    const isSent = this.#transport.send(follower.node, [
+      CHANGES,
+      this.#store.id,
+      follower.storeId,
+      batch.from,
+      upTo,
+      isWhole,
+      rows,
+    ]);
     if (!isSent) {
       // Nothing is lost: the follower asks again from its cursor once it hears of this store's sequence.
       follower.walkedTo = follower.sentTo;

@@ -41,7 +41,8 @@ export class Tokens {
   openContext(key: RecordKey, text: string | undefined): VersionVector | undefined {
     if (text === undefined) return undefined;
     const vector = this.#open(`context\0${key}`, text);
-    if (!vector) throw new MeridianError('INVALID_CONTEXT', 'the context is not one that this cluster issued for this key');
+    if (!vector)
+      throw new MeridianError('INVALID_CONTEXT', 'the context is not one that this cluster issued for this key');
     return vector;
   }
 

@@ -1,8 +1,30 @@
 import type { VersionedRecord } from '@meridian/core/causality/record';
-import { compareKeys, endOfNamespace, namespaceIdOf, type NamespaceId, plainKeyOf, type RecordKey, recordKey, type RegionName, type Sequence, type StoreId, storeNameOf } from '@meridian/core/ids';
+import {
+  compareKeys,
+  endOfNamespace,
+  type NamespaceId,
+  namespaceIdOf,
+  plainKeyOf,
+  type RecordKey,
+  type RegionName,
+  recordKey,
+  type Sequence,
+  type StoreId,
+  storeNameOf,
+} from '@meridian/core/ids';
 import { PARTITIONS, type Partition, partitionOf } from '@meridian/core/placement/partition';
 import { MeridianError } from '@meridian/core/wire/errors';
-import { FETCH, fetchResult, MERGE, mergeResult, type RowEntries, SCAN, scanResult, STATUS, statusResult } from '@meridian/core/wire/messages';
+import {
+  FETCH,
+  fetchResult,
+  MERGE,
+  mergeResult,
+  type RowEntries,
+  SCAN,
+  STATUS,
+  scanResult,
+  statusResult,
+} from '@meridian/core/wire/messages';
 import { decodeRecord, encodeRecord } from '@meridian/core/wire/record-codec';
 import { CATALOG_NAMESPACE } from './catalog.ts';
 import type { Listing } from './listing.ts';
@@ -55,7 +77,11 @@ export class Transfer {
     for (const [store, sequence] of record.vector) {
       const issued = await this.#issuedBy(store, sequence, options);
       if (issued !== undefined && sequence > issued) {
-        throw new MeridianError('INVALID_BODY', 'a record names a write that its store has not made', { store, sequence, issued });
+        throw new MeridianError('INVALID_BODY', 'a record names a write that its store has not made', {
+          store,
+          sequence,
+          issued,
+        });
       }
     }
   }
@@ -67,13 +93,22 @@ export class Transfer {
     const peer = peers.ofStore(storeNameOf(store));
     if (!peer || peer.storeId !== store) return undefined;
     if (peer.sequence >= atLeast) return peer.sequence;
-    const [, , sequence] = await calls.call(peer.node, options.requestId, options.timeoutMs, [STATUS], statusResult).catch(() => {
-      throw new MeridianError('REPLICA_UNAVAILABLE', 'the store that a record names cannot be asked how far it has come', { store });
-    });
+    const [, , sequence] = await calls
+      .call(peer.node, options.requestId, options.timeoutMs, [STATUS], statusResult)
+      .catch(() => {
+        throw new MeridianError(
+          'REPLICA_UNAVAILABLE',
+          'the store that a record names cannot be asked how far it has come',
+          { store },
+        );
+      });
     return sequence;
   }
 
-  async #mergeEverywhere(rows: readonly RowToMerge[], options: RequestOptions): Promise<{ applied: number; concurrent: number }> {
+  async #mergeEverywhere(
+    rows: readonly RowToMerge[],
+    options: RequestOptions,
+  ): Promise<{ applied: number; concurrent: number }> {
     const { catalog, self, replica, peers } = this.#state;
     const byPeer = new Map<Peer, RowToMerge[]>();
     let unreached = 0;
@@ -89,24 +124,40 @@ export class Transfer {
       }
       if (reached === 0) unreached += 1;
     }
-    if (unreached > 0) throw new MeridianError('REPLICA_UNAVAILABLE', 'of some records no replica can be reached; nothing was written', { records: unreached });
+    if (unreached > 0)
+      throw new MeridianError('REPLICA_UNAVAILABLE', 'of some records no replica can be reached; nothing was written', {
+        records: unreached,
+      });
     const local = await replica.merge(rows);
-    const outcomes = await Promise.allSettled([...byPeer].map(([peer, ofPeer]) => this.#sendRows(peer, ofPeer, options)));
+    const outcomes = await Promise.allSettled(
+      [...byPeer].map(([peer, ofPeer]) => this.#sendRows(peer, ofPeer, options)),
+    );
     const localKeys = rows.filter(({ key }) => catalog.isHeldHere(key)).length;
     if (localKeys > 0 || rows.length === 0) {
       return { applied: local.changed.length, concurrent: local.changed.filter(({ isConflict }) => isConflict).length };
     }
     const answered = outcomes.filter((outcome) => outcome.status === 'fulfilled').map((outcome) => outcome.value);
-    if (answered.length === 0) throw new MeridianError('OUTCOME_UNKNOWN', 'no replica confirmed the records', { records: rows.length });
+    if (answered.length === 0)
+      throw new MeridianError('OUTCOME_UNKNOWN', 'no replica confirmed the records', { records: rows.length });
     return answered.reduce((most, one) => (one.applied > most.applied ? one : most));
   }
 
-  async #sendRows(peer: Peer, rows: readonly RowToMerge[], options: RequestOptions): Promise<{ applied: number; concurrent: number }> {
+  async #sendRows(
+    peer: Peer,
+    rows: readonly RowToMerge[],
+    options: RequestOptions,
+  ): Promise<{ applied: number; concurrent: number }> {
     let applied = 0;
     let concurrent = 0;
     for (const chunk of chunksOf(rows)) {
       const entries: RowEntries = chunk.map(({ key, bytes }) => [key, bytes] as const);
-      const [, changed, conflicts] = await this.#state.calls.call(peer.node, options.requestId, options.timeoutMs, [MERGE, entries], mergeResult);
+      const [, changed, conflicts] = await this.#state.calls.call(
+        peer.node,
+        options.requestId,
+        options.timeoutMs,
+        [MERGE, entries],
+        mergeResult,
+      );
       applied += changed;
       concurrent += conflicts;
     }
@@ -116,30 +167,49 @@ export class Transfer {
   async changes(since: number, limit: number, namespaceName: string | undefined): Promise<ChangesAnswer> {
     const { store, catalog } = this.#state;
     if (namespaceName !== undefined && !catalog.get(namespaceName)) {
-      throw new MeridianError('NAMESPACE_NOT_FOUND', 'no namespace of this name is known here', { namespace: namespaceName.slice(0, 64) });
+      throw new MeridianError('NAMESPACE_NOT_FOUND', 'no namespace of this name is known here', {
+        namespace: namespaceName.slice(0, 64),
+      });
     }
-    const page = await store.changes(since as Sequence, { rowsMax: limit, bytesMax: CHANGES_BYTES_MAX }).catch(asMeridianError);
+    const page = await store
+      .changes(since as Sequence, { rowsMax: limit, bytesMax: CHANGES_BYTES_MAX })
+      .catch(asMeridianError);
     const changes = page.rows.flatMap(({ key, sequence, record }) => {
       const namespace = catalog.byId(namespaceIdOf(key));
-      if (!namespace || namespace === 'dropped' || (namespaceName !== undefined && namespace.name !== namespaceName)) return [];
+      if (!namespace || namespace === 'dropped' || (namespaceName !== undefined && namespace.name !== namespaceName))
+        return [];
       return [{ sequence, record: toPortable(namespace.name, plainKeyOf(key), decodeRecord(record)) }];
     });
     return { store: store.id, changes, upTo: page.upTo, isComplete: page.isComplete };
   }
 
   /** Compares this store's keys with those of each store of the region (or of all), and repairs both ways. */
-  async sync(region: string | undefined, namespaceName: string | undefined, options: RequestOptions): Promise<SyncAnswer> {
+  async sync(
+    region: string | undefined,
+    namespaceName: string | undefined,
+    options: RequestOptions,
+  ): Promise<SyncAnswer> {
     const { clock, peers, placement, catalog, self } = this.#state;
     const startedAtMs = clock.monotonicMs();
     if (region !== undefined && !placement.region(region as RegionName)) {
-      throw new MeridianError('INVALID_PARAMETER', 'no region of this name is in the layout', { region: region.slice(0, 64) });
+      throw new MeridianError('INVALID_PARAMETER', 'no region of this name is in the layout', {
+        region: region.slice(0, 64),
+      });
     }
-    const ids = namespaceName === undefined ? [CATALOG_NAMESPACE, ...catalog.all().map(({ id }) => id)] : [(await this.#namespaces.find(namespaceName, options)).id];
-    const stores = placement.allStores().filter(({ name, region: of }) => name !== self.store && (region === undefined || of === region));
+    const ids =
+      namespaceName === undefined
+        ? [CATALOG_NAMESPACE, ...catalog.all().map(({ id }) => id)]
+        : [(await this.#namespaces.find(namespaceName, options)).id];
+    const stores = placement
+      .allStores()
+      .filter(({ name, region: of }) => name !== self.store && (region === undefined || of === region));
     const count: SyncCount = { different: new Set(), compared: new Set(), sent: 0, received: 0 };
     for (const { name } of stores) {
       const peer = peers.ofStore(name);
-      if (!peer || !peers.isLive(peer)) throw new MeridianError('REPLICA_UNAVAILABLE', `${name} cannot be reached; what was repaired before stays`, { store: name });
+      if (!peer || !peers.isLive(peer))
+        throw new MeridianError('REPLICA_UNAVAILABLE', `${name} cannot be reached; what was repaired before stays`, {
+          store: name,
+        });
       for (const id of ids) await this.#syncNamespace(peer, id, count, options);
     }
     return {
@@ -157,12 +227,29 @@ export class Transfer {
     const to = endOfNamespace(id);
     let from = recordKey(id, '');
     for (let isOver = false; !isOver; ) {
-      const [, theirRows, theirsComplete] = await calls.call(peer.node, options.requestId, options.timeoutMs, [SCAN, from, to, SYNC_ROWS, SYNC_BYTES_MAX, null, true], scanResult).catch(peerFailed(peer));
+      const [, theirRows, theirsComplete] = await calls
+        .call(
+          peer.node,
+          options.requestId,
+          options.timeoutMs,
+          [SCAN, from, to, SYNC_ROWS, SYNC_BYTES_MAX, null, true],
+          scanResult,
+        )
+        .catch(peerFailed(peer));
       const mine = await store.scan(from, to, { rowsMax: SYNC_ROWS, bytesMax: SYNC_BYTES_MAX }).catch(asMeridianError);
-      const boundary = least(mine.isComplete ? undefined : mine.rows[mine.rows.length - 1]?.key, theirsComplete ? undefined : theirRows[theirRows.length - 1]?.[0]);
+      const boundary = least(
+        mine.isComplete ? undefined : mine.rows[mine.rows.length - 1]?.key,
+        theirsComplete ? undefined : theirRows[theirRows.length - 1]?.[0],
+      );
       const isWithin = (key: RecordKey): boolean => boundary === undefined || compareKeys(key, boundary) <= 0;
       const theirs = new Map(theirRows.filter(([key]) => isWithin(key)));
-      await this.#exchange(peer, mine.rows.filter(({ key }) => isWithin(key)), theirs, count, options);
+      await this.#exchange(
+        peer,
+        mine.rows.filter(({ key }) => isWithin(key)),
+        theirs,
+        count,
+        options,
+      );
       isOver = boundary === undefined;
       if (boundary !== undefined) from = `${boundary}\0` as RecordKey;
     }
@@ -175,27 +262,40 @@ export class Transfer {
       const isShared =
         !namespace || namespace === 'dropped'
           ? id === CATALOG_NAMESPACE
-          : placement.hosts(self.store, namespace.placement, partition as Partition) && placement.hosts(peer.storeName, namespace.placement, partition as Partition);
+          : placement.hosts(self.store, namespace.placement, partition as Partition) &&
+            placement.hosts(peer.storeName, namespace.placement, partition as Partition);
       if (isShared) count.compared.add(partition);
     }
   }
 
   /** Fetches what differs there, merges it here, and sends the merge back where they had less. */
-  async #exchange(peer: Peer, mine: readonly { key: RecordKey; record: Uint8Array }[], theirs: Map<RecordKey, Uint8Array>, count: SyncCount, options: RequestOptions): Promise<void> {
+  async #exchange(
+    peer: Peer,
+    mine: readonly { key: RecordKey; record: Uint8Array }[],
+    theirs: Map<RecordKey, Uint8Array>,
+    count: SyncCount,
+    options: RequestOptions,
+  ): Promise<void> {
     const { catalog, calls, replica, hashes } = this.#state;
     const toSend: RecordKey[] = [];
     const toFetch: RecordKey[] = [];
     for (const { key, record } of mine) {
       const fingerprint = theirs.get(key);
       theirs.delete(key);
-      if (!catalog.isHeldBy(peer.storeName, key) || (fingerprint && isSame(fingerprint, this.#listing.fingerprint(record)))) continue;
+      if (
+        !catalog.isHeldBy(peer.storeName, key) ||
+        (fingerprint && isSame(fingerprint, this.#listing.fingerprint(record)))
+      )
+        continue;
       toSend.push(key);
       if (fingerprint) toFetch.push(key);
     }
     for (const key of theirs.keys()) if (catalog.isHeldHere(key)) toFetch.push(key);
     for (const key of [...toSend, ...toFetch]) count.different.add(partitionOf(hashes.text, key));
     if (toFetch.length > 0) {
-      const rows = await calls.call(peer.node, options.requestId, options.timeoutMs, [FETCH, toFetch], fetchResult).catch(peerFailed(peer));
+      const rows = await calls
+        .call(peer.node, options.requestId, options.timeoutMs, [FETCH, toFetch], fetchResult)
+        .catch(peerFailed(peer));
       const { changed } = await replica.merge(rows.map(([key, bytes]) => ({ key, bytes })));
       count.received += changed.length;
     }
@@ -220,7 +320,9 @@ export class Transfer {
 function peerFailed(peer: Peer): (error: unknown) => never {
   return (error) => {
     if (error instanceof MeridianError) throw error;
-    throw new MeridianError('REPLICA_UNAVAILABLE', `${peer.node} did not answer; what was repaired before stays`, { node: peer.node });
+    throw new MeridianError('REPLICA_UNAVAILABLE', `${peer.node} did not answer; what was repaired before stays`, {
+      node: peer.node,
+    });
   };
 }
 

@@ -1,8 +1,22 @@
 import type { VersionVector } from '@meridian/core/causality/version-vector';
 import type { SessionToken } from '@meridian/core/coordination/session';
-import { addDurable, addWriteFailure, isWriteDecided, isWriteImpossible, type QuorumWrite, startWrite } from '@meridian/core/coordination/write';
-import { NO_SEQUENCE, type NodeName, type RecordKey, type RegionName, type Sequence, type StoreId } from '@meridian/core/ids';
-import { preferenceList, quorumOf, type Replica as Place } from '@meridian/core/placement/preference-list';
+import {
+  addDurable,
+  addWriteFailure,
+  isWriteDecided,
+  isWriteImpossible,
+  type QuorumWrite,
+  startWrite,
+} from '@meridian/core/coordination/write';
+import {
+  NO_SEQUENCE,
+  type NodeName,
+  type RecordKey,
+  type RegionName,
+  type Sequence,
+  type StoreId,
+} from '@meridian/core/ids';
+import { type Replica as Place, preferenceList, quorumOf } from '@meridian/core/placement/preference-list';
 import { MeridianError } from '@meridian/core/wire/errors';
 import { MERGE, mergeResult, WRITE, type WriteCall, type WriteResult, writeResult } from '@meridian/core/wire/messages';
 import { encodeRecord } from '@meridian/core/wire/record-codec';
@@ -61,19 +75,34 @@ export class Writes {
   async onCall(from: NodeName, call: WriteCall, requestId: string, timeoutMs: number): Promise<WriteResult> {
     const { catalog, self, peers } = this.#state;
     const [, key, body, contentType, ttlMs, context, session, level, conditions] = call;
-    if (!catalog.isHeldHere(key)) throw new MeridianError('REPLICA_UNAVAILABLE', 'this node holds no replica of the key');
+    if (!catalog.isHeldHere(key))
+      throw new MeridianError('REPLICA_UNAVAILABLE', 'this node holds no replica of the key');
     const places = catalog.replicas(key);
     // A coordinator in a region with none asks for the nearest one: this store.
     const isSameRegion = peers.get(from)?.region === self.region;
     const targets =
-      level === 'quorum' ? places : places.filter(({ region, store }) => (isSameRegion ? region === self.region : store === self.store));
-    const input = { body, contentType, ttlMs, context: context ? vectorOf(context) : undefined, session: vectorOf(session), onlyIfAbsent: conditions === 1 };
+      level === 'quorum'
+        ? places
+        : places.filter(({ region, store }) => (isSameRegion ? region === self.region : store === self.store));
+    const input = {
+      body,
+      contentType,
+      ttlMs,
+      context: context ? vectorOf(context) : undefined,
+      session: vectorOf(session),
+      onlyIfAbsent: conditions === 1,
+    };
     const outcome = await this.#execute(key, input, targets, { requestId, timeoutMs, level: level as Level });
     const { store, sequence, vector, timeMs, expiresAtMs, existed, asked, answered } = outcome;
     return [store, sequence, vectorEntries(vector), timeMs, expiresAtMs, existed, asked, answered];
   }
 
-  async #execute(key: RecordKey, input: WriteInput, targets: readonly Place[], options: RequestOptions): Promise<WriteOutcome> {
+  async #execute(
+    key: RecordKey,
+    input: WriteInput,
+    targets: readonly Place[],
+    options: RequestOptions,
+  ): Promise<WriteOutcome> {
     const { self, replica, clock } = this.#state;
     const deadlineMs = clock.monotonicMs() + options.timeoutMs;
     const required = quorumOf(targets.length);
@@ -132,7 +161,10 @@ export class Writes {
     const others = targets.filter(({ store }) => store !== self.store).map(({ store }) => peers.ofStore(store) as Peer);
     const startedAtMs = clock.monotonicMs();
     const hops: Hop[] = [];
-    let write = startWrite(targets.map(({ store }) => store), this.#state.bugs.has('quorum-of-one') ? 1 : required);
+    let write = startWrite(
+      targets.map(({ store }) => store),
+      this.#state.bugs.has('quorum-of-one') ? 1 : required,
+    );
     if (options.level !== 'quorum' || filling.isFilled()) write = addDurable(write, self.store);
     return new Promise((resolve, reject) => {
       let isOver = false;
@@ -150,7 +182,13 @@ export class Writes {
       onOutcome(write);
       for (const peer of others) {
         const timeoutMs = Math.max(1, deadlineMs - clock.monotonicMs());
-        const merge = calls.call(peer.node, options.requestId, timeoutMs, [MERGE, [[key, result.bytes as Uint8Array]]], mergeResult);
+        const merge = calls.call(
+          peer.node,
+          options.requestId,
+          timeoutMs,
+          [MERGE, [[key, result.bytes as Uint8Array]]],
+          mergeResult,
+        );
         merge.then(
           () => {
             hops.push({ node: peer.node, region: peer.region, ms: round(clock.monotonicMs() - startedAtMs) });
@@ -168,7 +206,17 @@ export class Writes {
     const places = preferenceList(catalog.replicas(key), self, (region) => peers.rttMs(region));
     metrics.writesPassedOn += 1;
     const { body, contentType, ttlMs, context, session, onlyIfAbsent } = input;
-    const call: WriteCall = [WRITE, key, body, contentType, ttlMs, context ? vectorEntries(context) : null, vectorEntries(session), options.level, onlyIfAbsent ? 1 : 0];
+    const call: WriteCall = [
+      WRITE,
+      key,
+      body,
+      contentType,
+      ttlMs,
+      context ? vectorEntries(context) : null,
+      vectorEntries(session),
+      options.level,
+      onlyIfAbsent ? 1 : 0,
+    ];
     for (const { store } of places) {
       const peer = peers.ofStore(store);
       if (!peer || !peers.isLive(peer)) continue;
@@ -178,26 +226,44 @@ export class Writes {
         return outcomeOf(result, peer, round(clock.monotonicMs() - startedAtMs));
       } catch (error) {
         if (!(error instanceof CallFailed)) throw error;
-        if (error.wasSent) throw new MeridianError('OUTCOME_UNKNOWN', `the write was passed on to ${peer.region}, and no answer came`, { region: peer.region });
+        if (error.wasSent)
+          throw new MeridianError('OUTCOME_UNKNOWN', `the write was passed on to ${peer.region}, and no answer came`, {
+            region: peer.region,
+          });
       }
     }
     const missingRegions = [...new Set(places.map(({ region }) => region))];
-    throw new MeridianError('REPLICA_UNAVAILABLE', 'no replica of this key can be reached; nothing was written', { missingRegions });
+    throw new MeridianError('REPLICA_UNAVAILABLE', 'no replica of this key can be reached; nothing was written', {
+      missingRegions,
+    });
   }
 }
 
 function outcomeOf(result: WriteResult, peer: Peer, ms: number): WriteOutcome {
   const [store, sequence, vector, timeMs, expiresAtMs, existed, asked, answered] = result;
   const hops = [{ node: peer.node, region: peer.region, ms }];
-  return { store, node: peer.node, region: peer.region, sequence, vector: vectorOf(vector), timeMs, expiresAtMs, existed, asked, answered, hops };
+  return {
+    store,
+    node: peer.node,
+    region: peer.region,
+    sequence,
+    vector: vectorOf(vector),
+    timeMs,
+    expiresAtMs,
+    existed,
+    asked,
+    answered,
+    hops,
+  };
 }
 
 function outcomeUnknown(write: QuorumWrite, targets: readonly Place[]): MeridianError {
-  const missingRegions = [...new Set(targets.filter(({ store }) => !write.durable.has(store)).map(({ region }) => region))];
+  const missingRegions = [
+    ...new Set(targets.filter(({ store }) => !write.durable.has(store)).map(({ region }) => region)),
+  ];
   return new MeridianError(
     'OUTCOME_UNKNOWN',
     `required ${write.required}, durable on ${write.durable.size}, not confirmed by ${missingRegions.join(', ')}; the write may still reach them`,
     { required: write.required, reached: write.durable.size, missingRegions },
   );
 }
-

@@ -1,9 +1,11 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { MeridianNode } from '../node/node.ts';
 import type { Meter } from '../ports/meter.ts';
 
 /** Seconds: from a read in memory to a request that waits for the far side of the world. */
-const LATENCY_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const LATENCY_BUCKETS = [
+  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+];
 
 type NodeFigures = ReturnType<MeridianNode['figures']>;
 
@@ -24,8 +26,19 @@ export class Metrics {
     this.#registry.setDefaultLabels(labels);
     collectDefaultMetrics({ register: this.#registry });
     const registers = [this.#registry];
-    this.#latency = new Histogram({ name: 'meridian_operation_seconds', help: 'Time that key operations took at their coordinator', labelNames: ['operation', 'level'], buckets: LATENCY_BUCKETS, registers });
-    this.#outcomes = new Counter({ name: 'meridian_operations_total', help: 'Key operations by outcome: ok, or the code of the error', labelNames: ['operation', 'level', 'outcome'], registers });
+    this.#latency = new Histogram({
+      name: 'meridian_operation_seconds',
+      help: 'Time that key operations took at their coordinator',
+      labelNames: ['operation', 'level'],
+      buckets: LATENCY_BUCKETS,
+      registers,
+    });
+    this.#outcomes = new Counter({
+      name: 'meridian_operations_total',
+      help: 'Key operations by outcome: ok, or the code of the error',
+      labelNames: ['operation', 'level', 'outcome'],
+      registers,
+    });
     this.meter = { operation: (kind, level, outcome, tookMs) => this.#operation(kind, level, outcome, tookMs) };
   }
 
@@ -48,8 +61,10 @@ export class Metrics {
 
   /** Reads the node's own counts whenever metrics are asked for. */
   watch(figures: () => NodeFigures, extra: ExtraFigures): void {
-    const total = (name: string, help: string, read: (now: NodeFigures) => number): void => this.#readCounter(name, help, () => read(figures()));
-    const gauge = (name: string, help: string, read: (now: NodeFigures) => number): void => this.#readGauge(name, help, () => read(figures()));
+    const total = (name: string, help: string, read: (now: NodeFigures) => number): void =>
+      this.#readCounter(name, help, () => read(figures()));
+    const gauge = (name: string, help: string, read: (now: NodeFigures) => number): void =>
+      this.#readGauge(name, help, () => read(figures()));
     total('reads_local_total', 'Reads answered from this store alone', (now) => now.readsLocal);
     total('reads_quorum_total', 'Reads of a majority', (now) => now.readsQuorum);
     total('read_repairs_total', 'Replicas repaired after a quorum read found them stale', (now) => now.readRepairs);
@@ -58,8 +73,16 @@ export class Metrics {
     total('stores_replaced_total', 'Peers seen to come back with another store', (now) => now.storesReplaced);
     total('replication_rows_sent_total', 'Records sent to followers', (now) => now.shipping.rowsSent);
     total('replication_rows_merged_total', 'Records merged from origins', (now) => now.following.rowsMerged);
-    total('replication_gaps_total', 'Batches that did not join on, and were asked for again', (now) => now.following.gaps);
-    gauge('replication_in_flight_bytes', 'Bytes sent to followers and not yet acknowledged', (now) => now.shipping.inFlightBytes);
+    total(
+      'replication_gaps_total',
+      'Batches that did not join on, and were asked for again',
+      (now) => now.following.gaps,
+    );
+    gauge(
+      'replication_in_flight_bytes',
+      'Bytes sent to followers and not yet acknowledged',
+      (now) => now.shipping.inFlightBytes,
+    );
     gauge('replication_inbox_bytes', 'Bytes received and not yet merged', (now) => now.following.inboxBytes);
     gauge('calls_pending', 'Calls to peers that wait for an answer', (now) => now.callsPending);
     gauge('store_sequence', 'The highest durable sequence of this store', (now) => now.sequence);
@@ -67,8 +90,14 @@ export class Metrics {
     gauge('store_writable', '0 while the disk is full or failing', (now) => (now.isWritable ? 1 : 0));
     this.#peerGauge('peer_reachable', '1 while the peer is heard', figures, (peer) => (peer.reachable ? 1 : 0));
     this.#peerGauge('peer_round_trip_ms', 'Round trip to the peer', figures, (peer) => peer.rttMs);
-    this.#peerGauge('replication_lag_ms', 'Age of the first change that the peer has not applied', figures, (peer) => peer.lagMs);
-    for (const name of Object.keys(extra())) this.#readGauge(name, `Counted by an adapter: ${name.replaceAll('_', ' ')}`, () => extra()[name] ?? 0);
+    this.#peerGauge(
+      'replication_lag_ms',
+      'Age of the first change that the peer has not applied',
+      figures,
+      (peer) => peer.lagMs,
+    );
+    for (const name of Object.keys(extra()))
+      this.#readGauge(name, `Counted by an adapter: ${name.replaceAll('_', ' ')}`, () => extra()[name] ?? 0);
   }
 
   #readCounter(name: string, help: string, read: () => number): void {
@@ -84,10 +113,20 @@ export class Metrics {
   }
 
   #readGauge(name: string, help: string, read: () => number): void {
-    const gauge: Gauge = new Gauge({ name: `meridian_${name}`, help, registers: [this.#registry], collect: () => gauge.set(read()) });
+    const gauge: Gauge = new Gauge({
+      name: `meridian_${name}`,
+      help,
+      registers: [this.#registry],
+      collect: () => gauge.set(read()),
+    });
   }
 
-  #peerGauge(name: string, help: string, figures: () => NodeFigures, read: (peer: NodeFigures['peers'][number]) => number | null): void {
+  #peerGauge(
+    name: string,
+    help: string,
+    figures: () => NodeFigures,
+    read: (peer: NodeFigures['peers'][number]) => number | null,
+  ): void {
     const gauge: Gauge<'peer' | 'peer_region'> = new Gauge({
       name: `meridian_${name}`,
       help,

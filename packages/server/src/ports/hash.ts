@@ -1,7 +1,7 @@
 /** Hashes that place keys and compare records. The same on every node of a cluster, for ever: data is found by them. */
 export interface Hashes {
   /** xxh3-64 of a text's UTF-8 bytes. */
-  text(text: string): bigint;
+  readonly text: (text: string) => bigint;
   /** xxh3-64 of bytes. */
-  bytes(bytes: Uint8Array): bigint;
+  readonly bytes: (bytes: Uint8Array) => bigint;
 }

@@ -111,7 +111,8 @@ export class StoreOpenError extends Error {
 /**
  * One durable copy of some partitions. Held by test/conformance/store.ts:
  * - what `update` resolved for is on disk: it survives SIGKILL and power loss; and nothing is visible to `get`, `scan`,
- *   `changes` or `onCommit` before it is there
+ *   `changes` or `onCommit` before it is there. Reads may show a commit a moment before `sequence` and `onCommit` tell
+ *   of it, never after
  * - updates take effect one after another, in the order they were asked for; a failed one leaves nothing behind
  * - a sequence that became visible is never given to anything else, over restarts too
  */

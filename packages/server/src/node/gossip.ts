@@ -1,0 +1,139 @@
+import { sequenceIn } from '@meridian/core/causality/version-vector';
+import type { NodeName, Sequence, StoreId } from '@meridian/core/ids';
+import { GREETING, type Greeting, PING, type Ping, PONG } from '@meridian/core/wire/messages';
+import { vectorEntries } from '@meridian/core/wire/vector-entries';
+import type { Transport } from '../ports/transport.ts';
+import type { Following } from './following.ts';
+import { FIRST_GREETING_MS } from './limits.ts';
+import type { NodeState } from './node-state.ts';
+import type { Peer } from './peers.ts';
+import type { WriteGate } from './write-gate.ts';
+
+/**
+ * What nodes tell each other of themselves: who they are, how far they have come, that they are there. A store that learns
+ * from a peer that it is older than what it once sent takes a new id here, before it takes another write.
+ */
+export class Gossip {
+  readonly #state: NodeState;
+  readonly #transport: Transport;
+  readonly #following: Following;
+  readonly #gate: WriteGate;
+  readonly #onStoreReplaced: (peer: Peer, former: StoreId) => void;
+  readonly #pingsSent = new Map<NodeName, { readonly count: number; readonly atMs: number }>();
+  #isRenewing = false;
+
+  constructor(
+    state: NodeState,
+    transport: Transport,
+    following: Following,
+    gate: WriteGate,
+    onStoreReplaced: (peer: Peer, former: StoreId) => void,
+  ) {
+    this.#state = state;
+    this.#transport = transport;
+    this.#following = following;
+    this.#gate = gate;
+    this.#onStoreReplaced = onStoreReplaced;
+  }
+
+  /** A restarted store may be older than what its peers have of it. It asks those it can reach before it takes a write. */
+  start(): void {
+    const { store, peers, clock } = this.#state;
+    if (store.isNew || peers.count === 0) return;
+    this.#gate.hold();
+    clock.timer(FIRST_GREETING_MS, () => this.#openGate());
+  }
+
+  #openGate(): void {
+    if (!this.#isRenewing) this.#gate.open();
+  }
+
+  onUp(peer: Peer): void {
+    peer.isUp = true;
+    this.#state.log.info({ peer: peer.node, region: peer.region }, 'peer connected');
+    this.#greet(peer);
+  }
+
+  onDown(peer: Peer, reason: string, isStopping: boolean): void {
+    peer.isUp = false;
+    if (!isStopping) this.#state.log.warn({ peer: peer.node, region: peer.region, reason }, 'peer disconnected');
+  }
+
+  #greet(peer: Peer): void {
+    const { self, store, filling, coverage } = this.#state;
+    const claims = vectorEntries(coverage.claims());
+    this.#transport.send(peer.node, [GREETING, self.store, store.id, store.sequence, filling.isFilled(), claims]);
+  }
+
+  onGreeting(peer: Peer, greeting: Greeting): void {
+    const { peers, log } = this.#state;
+    if (greeting[1] !== peer.storeName) {
+      const figures = { peer: peer.node, theirs: greeting[1], ours: peer.storeName };
+      log.error(figures, 'a peer stands on another store than in this layout');
+      return;
+    }
+    const former = peers.greeted(peer, greeting);
+    this.#compareWithSelf(peer);
+    this.#following.follow(peer);
+    if (former !== undefined) this.#onStoreReplaced(peer, former);
+    if (peers.areAllGreeted) this.#openGate();
+  }
+
+  pingAll(): void {
+    const { peers, store, filling, coverage, clock } = this.#state;
+    for (const peer of peers.all()) {
+      if (!peer.isUp) continue;
+      const count = (this.#pingsSent.get(peer.node)?.count ?? 0) + 1;
+      this.#pingsSent.set(peer.node, { count, atMs: clock.monotonicMs() });
+      const claims = vectorEntries(coverage.claims());
+      this.#transport.send(peer.node, [PING, count, store.id, store.sequence, filling.isFilled(), claims]);
+    }
+  }
+
+  onPing(peer: Peer, ping: Ping): void {
+    const { peers, coverage } = this.#state;
+    this.#transport.send(peer.node, [PONG, ping[1]]);
+    if (peer.storeId !== ping[2]) {
+      // Its greeting was lost, as any message can be: a ping tells the same.
+      this.onGreeting(peer, [GREETING, peer.storeName, ping[2], ping[3], ping[4], ping[5]]);
+      return;
+    }
+    peers.pinged(peer, ping);
+    this.#compareWithSelf(peer);
+    peers.refresh(peer, coverage.appliedOf);
+  }
+
+  onPong(peer: Peer, count: number): void {
+    const sent = this.#pingsSent.get(peer.node);
+    if (sent?.count === count) this.#state.peers.measured(peer, this.#state.clock.monotonicMs() - sent.atMs);
+  }
+
+  /** Whether a peer has seen writes of this store that this store does not have. */
+  #compareWithSelf(peer: Peer): void {
+    this.renewIfBehind(sequenceIn(peer.applied, this.#state.store.id));
+  }
+
+  /** Takes a new id where `seen`, which somebody has seen of this store, is above all that it holds. */
+  renewIfBehind(seen: Sequence): void {
+    const { store, log } = this.#state;
+    if (this.#isRenewing || seen <= store.sequence) return;
+    this.#isRenewing = true;
+    this.#gate.hold();
+    const figures = { store: store.id, sequence: store.sequence, seen };
+    log.warn(figures, 'peers have seen more of this store than it holds itself: it takes a new id');
+    this.#renew()
+      .catch((error: unknown) => log.error({ reason: (error as Error).message }, 'taking a new store id failed'))
+      .finally(() => {
+        this.#isRenewing = false;
+        this.#gate.open();
+      });
+  }
+
+  async #renew(): Promise<void> {
+    const { store, filling, peers } = this.#state;
+    await store.renewId();
+    await filling.begin('its disk is older than what its peers have seen of it');
+    for (const peer of peers.all()) if (peer.isUp) this.#greet(peer);
+    this.#following.followAllAnew();
+  }
+}
