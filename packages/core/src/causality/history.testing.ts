@@ -11,7 +11,14 @@ export const REPLICAS = 4;
 /** One thing that happens to one key, at one of a few replicas. */
 export type Step =
   /** `read` picks one of the contexts that were read so far; without it the write is blind. */
-  | { readonly kind: 'write'; readonly at: number; readonly isDelete: boolean; readonly read: number | undefined; readonly wallMs: number; readonly skip: number }
+  | {
+      readonly kind: 'write';
+      readonly at: number;
+      readonly isDelete: boolean;
+      readonly read: number | undefined;
+      readonly wallMs: number;
+      readonly skip: number;
+    }
   | { readonly kind: 'read'; readonly at: number }
   | { readonly kind: 'merge'; readonly from: number; readonly to: number };
 
@@ -75,7 +82,8 @@ export function play(steps: readonly Step[], ledgerPolicy?: LedgerPolicy): Outco
 
   for (const next of steps) {
     if (next.kind === 'write') write(next);
-    else if (next.kind === 'read') contexts.push({ vector: records[next.at]?.vector ?? EMPTY_VECTOR, seen: new Set(seen[next.at]) });
+    else if (next.kind === 'read')
+      contexts.push({ vector: records[next.at]?.vector ?? EMPTY_VECTOR, seen: new Set(seen[next.at]) });
     else {
       const incoming = records[next.from];
       if (incoming) records[next.to] = mergeRecords(records[next.to], incoming).record;

@@ -29,7 +29,10 @@ const four = states as fc.Arbitrary<Four>;
 
 describe('the algebra of merge', () => {
   it('is commutative', () => {
-    fc.assert(fc.property(four, ([left, right]) => equal(merge(left, right), merge(right, left))), RUNS);
+    fc.assert(
+      fc.property(four, ([left, right]) => equal(merge(left, right), merge(right, left))),
+      RUNS,
+    );
   });
 
   it('is associative', () => {
@@ -65,7 +68,10 @@ describe('the algebra of merge', () => {
   });
 
   it('keeps the invariants of a record', () => {
-    fc.assert(fc.property(four, ([one, two, three]) => expectValid(merge(merge(one, two), three))), RUNS);
+    fc.assert(
+      fc.property(four, ([one, two, three]) => expectValid(merge(merge(one, two), three))),
+      RUNS,
+    );
   });
 
   it('takes records that hold nothing for none', () => {
@@ -81,11 +87,17 @@ describe('the algebra of merge', () => {
 
 describe('merge and the happened-before oracle', () => {
   it('agree on which values stand side by side, at every replica', () => {
-    fc.assert(fc.property(history, (steps) => expectAsOracle(play(steps))), { numRuns: 1000 });
+    fc.assert(
+      fc.property(history, (steps) => expectAsOracle(play(steps))),
+      { numRuns: 1000 },
+    );
   });
 
   it('agree whatever a namespace keeps in its ledger', () => {
-    fc.assert(fc.property(history, (steps) => expectAsOracle(play(steps, KEEP_FOR_EVER))), RUNS);
+    fc.assert(
+      fc.property(history, (steps) => expectAsOracle(play(steps, KEEP_FOR_EVER))),
+      RUNS,
+    );
   });
 
   it('agree where all replicas come together, in whatever order; the winner is the same everywhere', () => {
@@ -93,7 +105,10 @@ describe('merge and the happened-before oracle', () => {
     fc.assert(
       fc.property(history, orders, orders, (steps, first, second) => {
         const outcome = play(steps, KEEP_FOR_EVER);
-        const [left, right] = [first, second].map((order) => gather(outcome, order)) as [VersionedRecord, VersionedRecord];
+        const [left, right] = [first, second].map((order) => gather(outcome, order)) as [
+          VersionedRecord,
+          VersionedRecord,
+        ];
         equal(left, right);
         expect(namesOf(left)).toEqual(maximal(union(outcome.seen), outcome.pasts));
         expect(lastWriterSibling(left, 0)).toEqual(lastWriterSibling(right, 0));
@@ -107,7 +122,10 @@ describe('merge and the happened-before oracle', () => {
     fc.assert(
       fc.property(four, ([left, right]) => {
         const kept = new Set(namesOf(merge(left, right)));
-        for (const [side, other] of [[left, right], [right, left]] as const) {
+        for (const [side, other] of [
+          [left, right],
+          [right, left],
+        ] as const) {
           for (const { dot } of side.siblings) if (!covers(other.vector, dot)) expect(kept).toContain(dotText(dot));
         }
       }),

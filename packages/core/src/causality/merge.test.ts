@@ -1,13 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { dotText } from './dot.ts';
 import { LEDGER_ENTRIES_MAX, mergeRecords } from './merge.ts';
-import type { LedgerEntry, VersionedRecord } from './record.ts';
 import { dot, record, sibling, vector } from './record.testing.ts';
+import type { LedgerEntry, VersionedRecord } from './record.ts';
 
 const a1 = sibling(dot('a', 1), 10);
 const b1 = sibling(dot('b', 1), 20);
 const names = (of: VersionedRecord) => of.siblings.map((each) => dotText(each.dot));
-const entry = (store: string, timeMs: number, hiddenAtMs: number): LedgerEntry => ({ sibling: sibling(dot(store, 1), timeMs), hiddenAtMs });
+const entry = (store: string, timeMs: number, hiddenAtMs: number): LedgerEntry => ({
+  sibling: sibling(dot(store, 1), timeMs),
+  hiddenAtMs,
+});
 
 describe('mergeRecords', () => {
   it('keeps concurrent values side by side, winner first', () => {
@@ -65,7 +68,8 @@ describe('under the claim of its store', () => {
 
 describe('the merge of ledgers', () => {
   const seen = vector({ a: 1, b: 1, c: 1 });
-  const merge = (left: readonly LedgerEntry[], right: readonly LedgerEntry[]) => mergeRecords(record([], left, seen), record([], right, seen));
+  const merge = (left: readonly LedgerEntry[], right: readonly LedgerEntry[]) =>
+    mergeRecords(record([], left, seen), record([], right, seen));
 
   it('is their union, the latest value first', () => {
     const { record: merged, changed } = merge([entry('a', 10, 50)], [entry('b', 30, 40), entry('c', 20, 60)]);
@@ -75,12 +79,23 @@ describe('the merge of ledgers', () => {
 
   it('takes for a value hidden twice the earliest moment', () => {
     expect(merge([entry('a', 10, 50)], [entry('a', 10, 40)]).record.ledger).toEqual([entry('a', 10, 40)]);
-    expect(merge([entry('a', 10, 40)], [entry('a', 10, 50)])).toMatchObject({ record: { ledger: [entry('a', 10, 40)] }, changed: false });
+    expect(merge([entry('a', 10, 40)], [entry('a', 10, 50)])).toMatchObject({
+      record: { ledger: [entry('a', 10, 40)] },
+      changed: false,
+    });
   });
 
   it('keeps the latest values up to the cap, whoever has them', () => {
-    const entries = Array.from({ length: LEDGER_ENTRIES_MAX + 40 }, (_, at) => ({ sibling: sibling(dot('m', at + 1), at), hiddenAtMs: 500 }));
-    const [even, odd] = [0, 1].map((rest) => record([], entries.filter((_, at) => at % 2 === rest)));
+    const entries = Array.from({ length: LEDGER_ENTRIES_MAX + 40 }, (_, at) => ({
+      sibling: sibling(dot('m', at + 1), at),
+      hiddenAtMs: 500,
+    }));
+    const [even, odd] = [0, 1].map((rest) =>
+      record(
+        [],
+        entries.filter((_, at) => at % 2 === rest),
+      ),
+    );
     const { ledger } = mergeRecords(even, odd as VersionedRecord).record;
     expect(ledger).toEqual(entries.slice(-LEDGER_ENTRIES_MAX).reverse());
     expect(mergeRecords(odd, even as VersionedRecord).record.ledger).toEqual(ledger);

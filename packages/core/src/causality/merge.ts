@@ -1,5 +1,5 @@
 import { compareDots, sameDot } from './dot.ts';
-import { type LedgerEntry, compareSiblings, EMPTY_RECORD, type Sibling, type VersionedRecord } from './record.ts';
+import { compareSiblings, EMPTY_RECORD, type LedgerEntry, type Sibling, type VersionedRecord } from './record.ts';
 import { covers, descends, EMPTY_VECTOR, join, type VersionVector } from './version-vector.ts';
 
 export interface MergeOutcome {
@@ -69,7 +69,8 @@ function mergeLedgers(local: readonly LedgerEntry[], incoming: readonly LedgerEn
     if (!other || other.hiddenAtMs > entry.hiddenAtMs) byDot.set(name, entry);
   }
   const merged = [...byDot.values()].sort(compareEntries).slice(0, LEDGER_ENTRIES_MAX);
-  const isLocal = merged.length === local.length && merged.every((entry, at) => sameEntry(entry, local[at] as LedgerEntry));
+  const isLocal =
+    merged.length === local.length && merged.every((entry, at) => sameEntry(entry, local[at] as LedgerEntry));
   return isLocal ? local : merged;
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { compareSiblings, isLive, lastWriterSibling, liveSiblings } from './record.ts';
 import { dot, record, sibling } from './record.testing.ts';
+import { compareSiblings, isLive, lastWriterSibling, liveSiblings } from './record.ts';
 
 const early = sibling(dot('a', 1), 10);
 const late = sibling(dot('b', 1), 20);

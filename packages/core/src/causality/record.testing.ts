@@ -21,7 +21,11 @@ export function sibling(of: Dot, timeMs = 1, changes: Partial<Sibling> = {}): Si
 }
 
 /** A record that holds these, and has seen no more. */
-export function record(siblings: readonly Sibling[], ledger: readonly LedgerEntry[] = [], seen = EMPTY_VECTOR): VersionedRecord {
+export function record(
+  siblings: readonly Sibling[],
+  ledger: readonly LedgerEntry[] = [],
+  seen = EMPTY_VECTOR,
+): VersionedRecord {
   const dots = [...siblings, ...ledger.map((entry) => entry.sibling)].map((each) => each.dot);
   return {
     vector: dots.reduce(withDot, seen),
@@ -31,7 +35,10 @@ export function record(siblings: readonly Sibling[], ledger: readonly LedgerEntr
 }
 
 const storeId = fc.stringMatching(/^[a-z]{1,4}\.[0-9]{1,2}$/) as fc.Arbitrary<string> as fc.Arbitrary<StoreId>;
-const sequence = fc.oneof(fc.integer({ min: 1, max: 9 }), fc.maxSafeNat().map((drawn) => Math.max(1, drawn))) as fc.Arbitrary<number> as fc.Arbitrary<Sequence>;
+const sequence = fc.oneof(
+  fc.integer({ min: 1, max: 9 }),
+  fc.maxSafeNat().map((drawn) => Math.max(1, drawn)),
+) as fc.Arbitrary<number> as fc.Arbitrary<Sequence>;
 const timeMs = fc.oneof(fc.nat({ max: 9 }), fc.integer({ min: 0, max: TIME_MS_MAX }), fc.constant(TIME_MS_MAX));
 export const anyVector: fc.Arbitrary<VersionVector> = fc
   .uniqueArray(fc.tuple(storeId, sequence), { maxLength: 4, selector: ([store]) => store })

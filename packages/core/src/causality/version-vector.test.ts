@@ -17,7 +17,9 @@ describe('a version vector', () => {
   it('descends exactly what is nowhere above it: entry by entry', () => {
     fc.assert(
       fc.property(any, any, (left, right) => {
-        const isAbove = (['a', 'b', 'c', 'd'] as StoreId[]).some((store) => sequenceIn(right, store) > sequenceIn(left, store));
+        const isAbove = (['a', 'b', 'c', 'd'] as StoreId[]).some(
+          (store) => sequenceIn(right, store) > sequenceIn(left, store),
+        );
         expect(descends(left, right)).toBe(!isAbove);
         expect(sameVector(left, right)).toBe(descends(left, right) && descends(right, left));
       }),

@@ -1,12 +1,27 @@
 import { describe, expect, it } from 'vitest';
 import type { Sequence, StoreId } from '../ids.ts';
-import { isWanted, joinsOn, positionAfter, START_POSITION, type StreamBatch, type StreamPosition } from './change-stream.ts';
+import {
+  isWanted,
+  joinsOn,
+  positionAfter,
+  START_POSITION,
+  type StreamBatch,
+  type StreamPosition,
+} from './change-stream.ts';
 
 const origin = 'eu-1.aa' as StoreId;
 const other = 'us-1.bb' as StoreId;
 const at = (sequence: number) => sequence as Sequence;
-const batch = (from: number, upTo: number, isWhole = false): StreamBatch => ({ from: at(from), upTo: at(upTo), isWhole });
-const position = (cursor: number, applied: number): StreamPosition => ({ cursor: at(cursor), applied: at(applied), isFilled: false });
+const batch = (from: number, upTo: number, isWhole = false): StreamBatch => ({
+  from: at(from),
+  upTo: at(upTo),
+  isWhole,
+});
+const position = (cursor: number, applied: number): StreamPosition => ({
+  cursor: at(cursor),
+  applied: at(applied),
+  isFilled: false,
+});
 
 describe('isWanted', () => {
   const vector = new Map([

@@ -5,7 +5,14 @@ import { updateRecord } from '../causality/update.ts';
 import { descends, EMPTY_VECTOR, join, type VersionVector } from '../causality/version-vector.ts';
 import type { RecordKey, Sequence, StoreId } from '../ids.ts';
 import { decodeRecord, decodeVector, encodeRecord } from '../wire/record-codec.ts';
-import { isWanted, joinsOn, positionAfter, START_POSITION, type StreamBatch, type StreamPosition } from './change-stream.ts';
+import {
+  isWanted,
+  joinsOn,
+  positionAfter,
+  START_POSITION,
+  type StreamBatch,
+  type StreamPosition,
+} from './change-stream.ts';
 
 /** What the tests switch off, one at a time, to see what it prevents. */
 export type Rule = 'guard' | 'claim-apart-from-cursor' | 'filter-by-claim' | 'no-gaps' | 'fill';
@@ -75,7 +82,12 @@ export class ModelStore {
   /** The name of the write. */
   write(key: RecordKey, isDelete: boolean, context: VersionVector | undefined): string {
     const dot = { store: this.id, sequence: (this.#sequence + 1) as Sequence };
-    const value = { body: isDelete ? null : new Uint8Array(1), contentType: '', expiresAtMs: null, session: EMPTY_VECTOR };
+    const value = {
+      body: isDelete ? null : new Uint8Array(1),
+      contentType: '',
+      expiresAtMs: null,
+      session: EMPTY_VECTOR,
+    };
     this.#save(key, encodeRecord(updateRecord(this.record(key), context, value, dot, this.#sequence)));
     return dotText(dot);
   }

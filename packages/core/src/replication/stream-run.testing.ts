@@ -130,7 +130,9 @@ class Run {
   #write(store: ModelStore, key: RecordKey, given: VersionVector | undefined): void {
     const isDelete = this.#random() < 0.35;
     const seen = given ?? store.record(key)?.vector ?? EMPTY_VECTOR;
-    const past = new Set(this.#writes.filter((write) => write.key === key && isCovered(seen, write.name)).map(({ name }) => name));
+    const past = new Set(
+      this.#writes.filter((write) => write.key === key && isCovered(seen, write.name)).map(({ name }) => name),
+    );
     const name = store.write(key, isDelete, given);
     this.#writes.push({ key, store: store.id, name, isDelete, past });
     this.#tell(`${isDelete ? 'delete' : 'put'} ${name} over ${[...past].join(' ') || 'nothing'}`);
@@ -181,13 +183,16 @@ class Run {
     else if (message.kind === 'told') store.hear(message.from, message.claims);
     else if (message.kind === 'record') store.merge(message.key, message.bytes);
     else this.#deliverBatch(store, message.from, message.batch);
-    if (message.kind === 'record') this.#tell(`record ${plainKeyOf(message.key)} from ${message.from} reaches ${store.id}`);
+    if (message.kind === 'record')
+      this.#tell(`record ${plainKeyOf(message.key)} from ${message.from} reaches ${store.id}`);
   }
 
   #deliverBatch(store: ModelStore, from: StoreId, batch: Batch): void {
     const joins = store.onBatch(from, batch);
     if (!joins) this.gaps += 1;
-    this.#tell(`batch ${batch.from}..${batch.upTo}${batch.isWhole ? ' whole' : ''} (${batch.rows.length}) of ${from} ${joins ? 'joins' : 'leaves a gap'} at ${store.id}`);
+    this.#tell(
+      `batch ${batch.from}..${batch.upTo}${batch.isWhole ? ' whole' : ''} (${batch.rows.length}) of ${from} ${joins ? 'joins' : 'leaves a gap'} at ${store.id}`,
+    );
     store.checkFilled(this.#idsOfOthers(store));
     const origin = this.#stores.find(({ id }) => id === from);
     if (joins && origin) this.#send(store, origin, { kind: 'applied', applied: store.position(from).applied });
@@ -263,7 +268,9 @@ class Run {
   }
 
   #faultsOf(key: RecordKey): readonly string[] {
-    const views = this.#stores.map((store) => (store.record(key)?.siblings ?? []).filter(({ body }) => body !== null).map(({ dot }) => dotText(dot)));
+    const views = this.#stores.map((store) =>
+      (store.record(key)?.siblings ?? []).filter(({ body }) => body !== null).map(({ dot }) => dotText(dot)),
+    );
     const texts = views.map((view) => view.join(' '));
     const faults = new Set(texts).size > 1 ? [`diverged: ${texts.join(' | ')}`] : [];
     const alive = new Set(views[0]);
@@ -274,7 +281,8 @@ class Run {
     const superseded = pastOf(writes);
     for (const { name, store, isDelete } of writes) {
       if (alive.has(name) && surelySuperseded.has(name)) faults.push(`revived: ${name}`);
-      if (!alive.has(name) && !isDelete && !superseded.has(name) && !this.#lost.has(store)) faults.push(`lost: ${name}`);
+      if (!alive.has(name) && !isDelete && !superseded.has(name) && !this.#lost.has(store))
+        faults.push(`lost: ${name}`);
     }
     return faults;
   }

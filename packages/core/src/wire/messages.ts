@@ -1,5 +1,18 @@
 import type { RecordKey, Sequence, StoreId, StoreName } from '../ids.ts';
-import { bytes, ensure, flag, list, nullable, only, oneOf, type Shape, text, tuple, type ValueOf, whole } from './shape.ts';
+import {
+  bytes,
+  ensure,
+  flag,
+  list,
+  nullable,
+  oneOf,
+  only,
+  type Shape,
+  text,
+  tuple,
+  type ValueOf,
+  whole,
+} from './shape.ts';
 
 /**
  * All that nodes say to each other, as arrays of fixed order. The first field says which message it is. Records travel as
@@ -54,7 +67,17 @@ const read = tuple(only(READ), recordKey, nullable(vector));
 /** Rows to merge durably. -> store, how many changed something, how many of them are conflicts now. */
 const merge = tuple(only(MERGE), rows);
 /** Record key, body (null deletes), content type, time to live in ms (null: for ever), context, session, level, conditions (1: only where nothing lives). */
-const write = tuple(only(WRITE), recordKey, nullable(bytes), text(255), nullable(whole), nullable(vector), vector, text(16), whole);
+const write = tuple(
+  only(WRITE),
+  recordKey,
+  nullable(bytes),
+  text(255),
+  nullable(whole),
+  nullable(vector),
+  vector,
+  text(16),
+  whole,
+);
 /** From, to, rows, bytes, what the session must have covered, whether fingerprints stand for records. */
 const scan = tuple(only(SCAN), recordKey, recordKey, whole, whole, nullable(vector), flag);
 const status = tuple(only(STATUS));

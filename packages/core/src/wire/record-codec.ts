@@ -1,7 +1,7 @@
 import { dotText } from '../causality/dot.ts';
-import { compareSiblings, type LedgerEntry, type Sibling, type VersionedRecord } from '../causality/record.ts';
-import { compareEntries } from '../causality/merge.ts';
 import { TIME_MS_MAX } from '../causality/hybrid-clock.ts';
+import { compareEntries } from '../causality/merge.ts';
+import { compareSiblings, type LedgerEntry, type Sibling, type VersionedRecord } from '../causality/record.ts';
 import { EMPTY_VECTOR, type VersionVector } from '../causality/version-vector.ts';
 import type { Sequence, StoreId } from '../ids.ts';
 import { ByteReader, ByteWriter, MalformedBytes } from './bytes.ts';
@@ -62,13 +62,13 @@ function writeTime(timeMs: number): void {
   writer.varint(timeMs);
 }
 
-/** Writes the entries in the order of their stores, and gives that order. @throws RangeError for an entry of zero */
+/** Writes the entries in the order of their stores, and gives that order. @throws RangeError for an entry of zero, or of no store */
 export function writeVector(target: ByteWriter, vector: VersionVector): readonly StoreId[] {
   const stores = [...vector.keys()].sort();
   target.varint(stores.length);
   for (const store of stores) {
     const sequence = vector.get(store) as Sequence;
-    if (sequence === 0) target.refuse('a vector with an entry of zero');
+    if (sequence === 0 || store === '') target.refuse('a vector with an entry of zero, or of no store');
     target.shortText(store);
     target.varint(sequence);
   }
@@ -134,7 +134,8 @@ function readSibling(reader: ByteReader, stores: readonly StoreId[], vector: Ver
   const store = stores[reader.varint()];
   const sequence = reader.varint() as Sequence;
   if (type === undefined || store === undefined) throw new MalformedBytes('a sibling names what is not there');
-  if (sequence === 0 || (vector.get(store) as Sequence) < sequence) throw new MalformedBytes('a dot its record has not seen');
+  if (sequence === 0 || (vector.get(store) as Sequence) < sequence)
+    throw new MalformedBytes('a dot its record has not seen');
   const timeMs = readTime(reader);
   const contentType = type === '' ? reader.shortText() : type;
   if (type === '' && KNOWN_TYPES.indexOf(contentType, 1) > 0) throw new MalformedBytes('a known type spelled out');

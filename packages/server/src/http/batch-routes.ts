@@ -1,6 +1,6 @@
-import { Type } from '@fastify/type-provider-typebox';
 import { MeridianError } from '@meridian/core/wire/errors';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
 import type { RequestOptions } from '../node/service.ts';
 import { BodyText, binaryText } from './body-text.ts';
 import { type SentEnvelope, valueOfEnvelope, writeEnvelope, writeWritten } from './envelope.ts';

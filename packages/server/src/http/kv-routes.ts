@@ -1,6 +1,6 @@
-import { Type } from '@fastify/type-provider-typebox';
 import { MeridianError } from '@meridian/core/wire/errors';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
 import type { PutValue, ReadAnswer, SeenValue, WriteAnswer } from '../node/service.ts';
 import { asBuffer } from './body-text.ts';
 import { envelopeHeaders, envelopeOf, pushHead, type SentEnvelope, valueOfEnvelope, writtenOf } from './envelope.ts';

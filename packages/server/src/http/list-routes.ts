@@ -1,6 +1,6 @@
-import { Type } from '@fastify/type-provider-typebox';
 import { MeridianError } from '@meridian/core/wire/errors';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
 import { listOf, receiptText } from './envelope.ts';
 import { KEY_BYTES_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from './limits.ts';
 import { namespaceOf, optionsOf, wantsReceipt } from './request.ts';

@@ -1,6 +1,6 @@
-import { Type } from '@fastify/type-provider-typebox';
 import type { Namespace } from '@meridian/core/placement/namespace';
 import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
 import type { LedgerItem, NamespaceChange } from '../node/service.ts';
 import { envelopeHeaders, ledgerText, writtenOf } from './envelope.ts';
 import { checkKey } from './keys.ts';

@@ -1,6 +1,6 @@
-import { Type } from '@fastify/type-provider-typebox';
 import { DEFAULT_NAMESPACE } from '@meridian/core/placement/namespace';
 import { MeridianError } from '@meridian/core/wire/errors';
+import { Type } from 'typebox';
 import { binaryText } from './body-text.ts';
 import { checkKey } from './keys.ts';
 import { checkRegion } from './replication-routes.ts';

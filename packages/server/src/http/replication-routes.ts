@@ -1,6 +1,6 @@
-import { Type } from '@fastify/type-provider-typebox';
 import { TIME_MS_MAX } from '@meridian/core/causality/hybrid-clock';
 import { MeridianError } from '@meridian/core/wire/errors';
+import { Type } from 'typebox';
 import type { PortableRecord } from '../node/service.ts';
 import { checkStored, decodeBase64 } from './envelope.ts';
 import { checkKey } from './keys.ts';

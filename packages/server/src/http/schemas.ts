@@ -1,5 +1,5 @@
-import { type Static, type TObject, type TProperties, type TSchema, Type } from '@fastify/type-provider-typebox';
 import { ERRORS, type ErrorCode } from '@meridian/core/wire/errors';
+import { type Static, type TObject, type TProperties, type TSchema, Type } from 'typebox';
 import { LEVELS } from '../node/service.ts';
 import { OPERATION_TIMEOUT_MS_MAX, TTL_SECONDS_MAX } from './limits.ts';
 import { PROBLEM_TYPE } from './problem.ts';

@@ -30,8 +30,20 @@ export interface CompiledPart {
   readonly contentType?: string | undefined;
 }
 
+/** Many routes share a schema; compiled, each takes time at the start and memory for good. */
+const compiled = new Map<string, Check>();
+
 /** Fastify's hook for validation: the very schemas that `/openapi.json` shows. */
-export function compileValidator({ schema, httpPart, contentType }: CompiledPart): Check {
+export function compileValidator(part: CompiledPart): Check {
+  const key = `${part.httpPart} ${part.contentType} ${JSON.stringify(part.schema)}`;
+  const known = compiled.get(key);
+  if (known) return known;
+  const check = compile(part);
+  compiled.set(key, check);
+  return check;
+}
+
+function compile({ schema, httpPart, contentType }: CompiledPart): Check {
   const part = (httpPart ?? 'body') as HttpPart;
   if (part === 'body' && contentType !== undefined && contentType !== 'application/json') return () => true;
   const sent = part === 'headers' ? inLowerCase(schema as WithProperties) : (schema as WithProperties);

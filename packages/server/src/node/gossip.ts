@@ -2,6 +2,7 @@ import { sequenceIn } from '@meridian/core/causality/version-vector';
 import type { NodeName, Sequence, StoreId } from '@meridian/core/ids';
 import { GREETING, type Greeting, PING, type Ping, PONG } from '@meridian/core/wire/messages';
 import { vectorEntries } from '@meridian/core/wire/vector-entries';
+import type { CancelTimer } from '../ports/clock.ts';
 import type { Transport } from '../ports/transport.ts';
 import type { Following } from './following.ts';
 import { FIRST_GREETING_MS } from './limits.ts';
@@ -20,6 +21,7 @@ export class Gossip {
   readonly #gate: WriteGate;
   readonly #onStoreReplaced: (peer: Peer, former: StoreId) => void;
   readonly #pingsSent = new Map<NodeName, { readonly count: number; readonly atMs: number }>();
+  #cancelTimer: CancelTimer = () => {};
   #isRenewing = false;
 
   constructor(
@@ -41,7 +43,12 @@ export class Gossip {
     const { store, peers, clock } = this.#state;
     if (store.isNew || peers.count === 0) return;
     this.#gate.hold();
-    clock.timer(FIRST_GREETING_MS, () => this.#openGate());
+    this.#cancelTimer = clock.timer(FIRST_GREETING_MS, () => this.#openGate());
+  }
+
+  stop(): void {
+    this.#cancelTimer();
+    this.#gate.open();
   }
 
   #openGate(): void {

@@ -36,5 +36,9 @@ export const UNKNOWN_NAMESPACE_MS = 1_000;
 /** After a quorum is reached, how long the others may take before those that stayed behind are repaired. */
 export const REPAIR_WAIT_MS = 1_000;
 
+/** Writes that wait for this store's disk, and their bytes: beyond it the next is refused, not kept. A slow disk must not eat the memory. */
+export const WRITES_PENDING_MAX = 20_000;
+export const WRITE_BYTES_PENDING_MAX = 256 * 1024 * 1024;
+
 /** Records of one key together: what one frame between nodes must hold. */
 export const RECORD_BYTES_MAX = 96 * 1024 * 1024;

@@ -102,7 +102,7 @@ export class Listing {
         replicasAnswered: isLocal ? 1 : hops.length + (stores.includes(self.store) ? 1 : 0),
         hops,
         tookMs: round(clock.monotonicMs() - startedAtMs),
-        stalenessMs: this.#reads.stalenessMs(),
+        stalenessMs: this.#reads.stalenessMs(namespace.id),
       },
     };
   }

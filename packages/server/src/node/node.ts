@@ -62,6 +62,7 @@ export class MeridianNode implements service.Service {
   readonly #gossip: Gossip;
   readonly #gate = new WriteGate();
   #cancelTick: CancelTimer = () => {};
+  #cancelCompare: CancelTimer = () => {};
   #isStarted = false;
   #isStopping = false;
 
@@ -144,6 +145,8 @@ export class MeridianNode implements service.Service {
     this.#isStopping = true;
     await this.#flush();
     this.#cancelTick();
+    this.#cancelCompare();
+    this.#gossip.stop();
     this.#state.coverage.stop();
     this.#state.calls.stop();
     this.#following.stop();
@@ -258,7 +261,8 @@ export class MeridianNode implements service.Service {
     this.#state.metrics.storesReplaced += 1;
     const figures = { peer: peer.node, former, now: peer.storeId };
     this.#parts.log.warn(figures, 'the store of a peer was replaced; the others will compare what they have of it');
-    this.#parts.clock.timer(COMPARE_AFTER_MS, () => this.#compareAll());
+    this.#cancelCompare();
+    this.#cancelCompare = this.#parts.clock.timer(COMPARE_AFTER_MS, () => this.#compareAll());
   }
 
   #compareAll(): void {

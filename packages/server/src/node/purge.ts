@@ -1,5 +1,5 @@
 import { endOfNamespace, type NamespaceId, recordKey } from '@meridian/core/ids';
-import type { Clock } from '../ports/clock.ts';
+import type { CancelTimer, Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Store } from '../ports/store.ts';
 
@@ -12,6 +12,7 @@ export class Purge {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #timers = new Set<CancelTimer>();
   #isStopped = false;
 
   constructor(store: Store, clock: Clock, log: Log) {
@@ -21,12 +22,13 @@ export class Purge {
   }
 
   stop(): void {
+    for (const cancel of this.#timers) cancel();
     this.#isStopped = true;
   }
 
   start(id: NamespaceId): void {
     this.#run(id);
-    this.#clock.timer(PURGE_AGAIN_MS, () => this.#run(id));
+    this.#timers.add(this.#clock.timer(PURGE_AGAIN_MS, () => this.#run(id)));
   }
 
   #run(id: NamespaceId): void {

@@ -10,7 +10,7 @@ import {
   startRead,
 } from '@meridian/core/coordination/read';
 import type { SessionToken } from '@meridian/core/coordination/session';
-import type { NodeName, RecordKey, RegionName, StoreId, StoreName } from '@meridian/core/ids';
+import { type NamespaceId, namespaceIdOf, type NodeName, type RecordKey, type RegionName, type StoreId, type StoreName } from '@meridian/core/ids';
 import { type Replica as Place, preferenceList, quorumOf } from '@meridian/core/placement/preference-list';
 import { MeridianError } from '@meridian/core/wire/errors';
 import { MERGE, mergeResult, READ, type ReadCall, readResult } from '@meridian/core/wire/messages';
@@ -54,14 +54,17 @@ export class Reads {
     const { self, replica, metrics } = this.#state;
     const record = await replica.read(key);
     metrics.readsLocal += 1;
-    return { record, ...self.whoAmI(), asked: 1, answered: 1, hops: [], stalenessMs: this.stalenessMs() };
+    return { record, ...self.whoAmI(), asked: 1, answered: 1, hops: [], stalenessMs: this.stalenessMs(namespaceIdOf(key)) };
   }
 
-  /** How long ago this store is known to have held all that every other held; `null` where one was never heard. */
-  stalenessMs(): number | null {
-    const { peers, clock } = this.#state;
+  /** How long ago this store is known to have held all that the namespace's other replicas held; `null` where one was never heard. */
+  stalenessMs(id?: NamespaceId): number | null {
+    const { peers, clock, catalog } = this.#state;
+    const namespace = id === undefined ? undefined : catalog.byId(id);
+    const placement = namespace && namespace !== 'dropped' ? namespace.placement : 'all';
     let oldestMs = Number.POSITIVE_INFINITY;
     for (const peer of peers.all()) {
+      if (placement !== 'all' && !placement[peer.region]) continue;
       if (peer.freshAtMs === undefined) return null;
       if (peer.freshAtMs < oldestMs) oldestMs = peer.freshAtMs;
     }
@@ -145,7 +148,7 @@ export class Reads {
       if (!(await coverage.wait(() => coverage.isCovered(key, token), timeoutMs))) throw notCovered();
     }
     const bytes = await replica.readBytes(key);
-    return [bytes ?? null, replica.storeId, filling.isFilled(), this.stalenessMs()];
+    return [bytes ?? null, replica.storeId, filling.isFilled(), this.stalenessMs(namespaceIdOf(key))];
   }
 
   /** Whoever first covers the session: this store, once what it lacks has come, or a replica that has it already. */

@@ -16,7 +16,7 @@ import {
   type UpdateView,
 } from '../ports/store.ts';
 import type { Catalog } from './catalog.ts';
-import { RECORD_BYTES_MAX } from './limits.ts';
+import { RECORD_BYTES_MAX, WRITE_BYTES_PENDING_MAX, WRITES_PENDING_MAX } from './limits.ts';
 import type { PlantedBugs } from './planted-bugs.ts';
 
 export interface LocalWrite {
@@ -61,6 +61,8 @@ export class Replica {
   readonly #clock: Clock;
   readonly #bugs: PlantedBugs;
   #isWritable = true;
+  #pendingWrites = 0;
+  #pendingBytes = 0;
 
   constructor(store: Store, catalog: Catalog, clock: Clock, bugs: PlantedBugs) {
     this.#store = store;
@@ -98,9 +100,21 @@ export class Replica {
     return bytes && decodeRecord(bytes);
   }
 
-  /** Durable when it resolves. @throws STORE_FULL, STORE_UNAVAILABLE, VALUE_TOO_LARGE: nothing was written. */
-  write(key: RecordKey, input: LocalWrite): Promise<LocalWriteResult> {
-    return this.#update([key], (view) => this.#decideWrite(view, key, input));
+  /** Durable when it resolves. @throws STORE_FULL, STORE_UNAVAILABLE, RATE_LIMITED, VALUE_TOO_LARGE: nothing was written. */
+  async write(key: RecordKey, input: LocalWrite): Promise<LocalWriteResult> {
+    const bytes = input.body?.length ?? 0;
+    if (this.#pendingWrites >= WRITES_PENDING_MAX || this.#pendingBytes + bytes > WRITE_BYTES_PENDING_MAX) {
+      const figures = { writesPending: this.#pendingWrites, bytesPending: this.#pendingBytes };
+      throw new MeridianError('RATE_LIMITED', 'too many writes wait for the disk of this store; nothing was written', figures);
+    }
+    this.#pendingWrites += 1;
+    this.#pendingBytes += bytes;
+    try {
+      return await this.#update([key], (view) => this.#decideWrite(view, key, input));
+    } finally {
+      this.#pendingWrites -= 1;
+      this.#pendingBytes -= bytes;
+    }
   }
 
   #decideWrite(view: UpdateView, key: RecordKey, input: LocalWrite): UpdateDecision<LocalWriteResult> {

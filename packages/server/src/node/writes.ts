@@ -22,6 +22,7 @@ import { MERGE, mergeResult, WRITE, type WriteCall, type WriteResult, writeResul
 import { encodeRecord } from '@meridian/core/wire/record-codec';
 import { vectorEntries, vectorOf } from '@meridian/core/wire/vector-entries';
 import { CallFailed } from './calls.ts';
+import { within } from './deadline.ts';
 import type { NodeState } from './node-state.ts';
 import type { Peer } from './peers.ts';
 import { quorumUnavailable, type Reads, round } from './reads.ts';
@@ -109,7 +110,7 @@ export class Writes {
     if (required > 1) this.#ensureReachable(targets, required, options.level);
     await this.#state.readyToWrite();
     await this.#readBefore(key, input, options);
-    const result = await replica.write(key, input);
+    const result = await within(clock, deadlineMs - clock.monotonicMs(), replica.write(key, input), () => tooSlow(options));
     const timeMs = result.record?.siblings[0]?.timeMs ?? 0;
     const head = {
       ...self.whoAmI(),
@@ -255,6 +256,10 @@ function outcomeOf(result: WriteResult, peer: Peer, ms: number): WriteOutcome {
     answered,
     hops,
   };
+}
+
+function tooSlow({ timeoutMs }: RequestOptions): MeridianError {
+  return new MeridianError('OUTCOME_UNKNOWN', `the store did not confirm the write within ${timeoutMs} ms; it may still`, { timeoutMs });
 }
 
 function outcomeUnknown(write: QuorumWrite, targets: readonly Place[]): MeridianError {

@@ -1,0 +1,214 @@
+import { createHash } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { MalformedBytes } from './bytes.ts';
+import * as wire from './messages.ts';
+import { PROTOCOL_VERSION } from './protocol.ts';
+import { ensure, type Shape } from './shape.ts';
+
+/** By protocol version: what its messages look like. Lines are added here, never changed. */
+const SHAPES_BY_VERSION: Readonly<Record<number, string>> = {
+  1: 'ff73e5d6023744d55d271318f9901338615fe544236c0e1ae60a5b99aa8b8f6d',
+};
+
+describe('the wire', () => {
+  it('is frozen', () => {
+    const hash = createHash('sha256').update(wire.wireShapes()).digest('hex');
+    expect(hash, 'old peers cannot read you: bump, and add a line of history').toBe(
+      SHAPES_BY_VERSION[PROTOCOL_VERSION],
+    );
+  });
+
+  it('has a line of history for its version, and none beyond', () => {
+    expect(Object.keys(SHAPES_BY_VERSION).map(Number)).toEqual(
+      Array.from({ length: PROTOCOL_VERSION }, (_, at) => at + 1),
+    );
+  });
+
+  it('names every field of every message and result in what is frozen', () => {
+    for (const shape of [
+      wire.readResult,
+      wire.mergeResult,
+      wire.writeResult,
+      wire.scanResult,
+      wire.statusResult,
+      wire.fetchResult,
+    ]) {
+      expect(wire.wireShapes()).toContain(shape.name);
+    }
+    for (let kind = wire.GREETING; kind <= wire.ANSWER; kind++) expect(wire.wireShapes()).toContain(`(${kind}, `);
+  });
+});
+
+const bytes = Uint8Array.of(1, 2);
+const vector = [
+  ['us-1.a1', 3],
+  ['eu-1.b2', 9],
+];
+const rows = [['shop.1\0cart', bytes]];
+const calls = {
+  read: [wire.READ, 'shop.1\0k', null],
+  'read within a session': [wire.READ, 'shop.1\0k', vector],
+  merge: [wire.MERGE, rows],
+  write: [wire.WRITE, 'shop.1\0k', bytes, 'text/plain', 1000, vector, [], 'eventual', 0],
+  'delete without context': [wire.WRITE, 'shop.1\0k', null, '', null, null, vector, 'quorum', 1],
+  scan: [wire.SCAN, 'a', 'b', 100, 1000, vector, false],
+  status: [wire.STATUS],
+  fetch: [wire.FETCH, ['a', 'b']],
+};
+const request = (call: unknown) => [wire.REQUEST, 1, 'request-1', 500, call];
+const messages: Readonly<Record<string, readonly unknown[]>> = {
+  greeting: [wire.GREETING, 'us-1', 'us-1.a1', 7, true, vector],
+  follow: [wire.FOLLOW, 'us-1.a1', 'eu-1.b2', 7, 5, false],
+  changes: [wire.CHANGES, 'us-1.a1', 'eu-1.b2', 5, 7, true, rows],
+  applied: [wire.APPLIED, 'us-1.a1', 'eu-1.b2', 7, 7],
+  ping: [wire.PING, 1, 'us-1.a1', 7, true, []],
+  pong: [wire.PONG, 1],
+  answer: [wire.ANSWER, 1, null, { any: ['thing'] }],
+  failure: [wire.ANSWER, 1, ['STORE_FULL', 'the disk is full', '{}'], null],
+  ...Object.fromEntries(Object.entries(calls).map(([name, call]) => [name, request(call)])),
+};
+const each = Object.entries(messages);
+
+const isMessage = (value: unknown): boolean => {
+  try {
+    return wire.checkMessage(value) === value;
+  } catch (error) {
+    if (error instanceof MalformedBytes) return false;
+    throw error;
+  }
+};
+
+describe.each(each)('a message of kind %s', (_name, message) => {
+  it('is taken', () => {
+    expect(isMessage(message)).toBe(true);
+  });
+
+  it('is refused with a field too few or too many', () => {
+    expect(isMessage(message.slice(0, -1))).toBe(false);
+    expect(isMessage([...message, null])).toBe(false);
+    expect(isMessage([...message, 0])).toBe(false);
+  });
+
+  it('is refused with a field of a type that none has', () => {
+    message.forEach((_, at) => {
+      if (message[0] === wire.ANSWER && at === 3) return; // Results differ by call.
+      for (const wrong of [undefined, Number.NaN, -1, 0.5, 2 ** 53, 1n, () => 0, {}, new Map(), Symbol('x')]) {
+        expect(isMessage(message.with(at, wrong)), `field ${at}`).toBe(false);
+      }
+    });
+  });
+
+  it('is refused as anything but an array', () => {
+    expect(isMessage({ ...message, length: message.length })).toBe(false);
+  });
+});
+
+describe('a call', () => {
+  it.each(Object.entries(calls))('%s is refused with a field too few or too many', (_name, call) => {
+    expect(isMessage(request([...call, null]))).toBe(false);
+    expect(isMessage(request(call.slice(0, -1)))).toBe(false);
+  });
+
+  it('is refused with texts and lists beyond their limits', () => {
+    expect(isMessage(request([wire.READ, 'k'.repeat(1200), null]))).toBe(true);
+    expect(isMessage(request([wire.READ, 'k'.repeat(1201), null]))).toBe(false);
+    expect(isMessage(request([wire.FETCH, new Array(10_000).fill('k')]))).toBe(true);
+    expect(isMessage(request([wire.FETCH, new Array(10_001).fill('k')]))).toBe(false);
+    expect(isMessage(request([wire.FETCH, new Array(3)]))).toBe(false);
+  });
+});
+
+describe('what is no message', () => {
+  it('is refused, whatever stands where the kind should', () => {
+    for (const kind of [
+      'length',
+      'map',
+      'constructor',
+      '__proto__',
+      '0',
+      '1',
+      true,
+      null,
+      [0],
+      1.5,
+      -1,
+      8,
+      Number.NaN,
+      Number.POSITIVE_INFINITY,
+      {},
+      { toString: 1 },
+    ]) {
+      for (const rest of [[], [1], [1, 'a', 'b', 7, 5]]) {
+        expect(isMessage([kind, ...rest])).toBe(false);
+        expect(isMessage(request([kind, ...rest]))).toBe(false);
+      }
+    }
+  });
+
+  it('never breaks the check', () => {
+    fc.assert(
+      fc.property(
+        fc.anything({
+          withBigInt: true,
+          withDate: true,
+          withMap: true,
+          withNullPrototype: true,
+          withTypedArray: true,
+          withSparseArray: true,
+        }),
+        (value) => {
+          isMessage(value);
+        },
+      ),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it('never breaks the check, where it comes close: messages with any fields exchanged', () => {
+    const anything = fc.oneof(
+      fc.anything(),
+      fc.constantFrom(...each.map(([, message]) => message), vector, rows, bytes, 0, 7, '', null, true),
+    );
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...each),
+        fc.array(fc.tuple(fc.nat(), anything), { minLength: 1, maxLength: 3 }),
+        ([, message], changes) => {
+          const changed: unknown[] = [...message];
+          for (const [at, value] of changes) changed[at % changed.length] = value;
+          isMessage(changed);
+          isMessage(request(changed));
+        },
+      ),
+      { numRuns: 5_000 },
+    );
+  });
+});
+
+describe('a result', () => {
+  const store = 'us-1.a1';
+  const results: readonly (readonly [string, Shape<unknown>, readonly unknown[]])[] = [
+    ['read', wire.readResult, [bytes, store, true, null]],
+    ['merge', wire.mergeResult, [store, 2, 1]],
+    ['write', wire.writeResult, [store, 7, vector, 1000, null, false, 3, 2]],
+    ['scan', wire.scanResult, [store, rows, true, true, 12]],
+    ['status', wire.statusResult, [1, 2, 3]],
+  ];
+
+  it.each(results)(
+    'of a %s is taken, and refused with a field too few, too many or of a wrong type',
+    (_name, shape, result) => {
+      expect(ensure(shape, result)).toBe(result);
+      expect(() => ensure(shape, result.slice(1))).toThrow(MalformedBytes);
+      expect(() => ensure(shape, [...result, 1])).toThrow(MalformedBytes);
+      result.forEach((_, at) => expect(() => ensure(shape, result.with(at, -1))).toThrow(MalformedBytes));
+    },
+  );
+
+  it('of a fetch is rows, up to a limit', () => {
+    expect(ensure(wire.fetchResult, rows)).toBe(rows);
+    expect(() => ensure(wire.fetchResult, [['k', 'not bytes']])).toThrow(MalformedBytes);
+    expect(() => ensure(wire.fetchResult, new Array(100_001).fill(rows[0]))).toThrow(MalformedBytes);
+  });
+});
