@@ -20,6 +20,7 @@ format: .stamp-install
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer, with npm" >&2; exit 1; }
 	@npm ci --loglevel=error
 	@sh bin/check-node
+	@npm run --silent warm
 	@touch $@
 
 clean:

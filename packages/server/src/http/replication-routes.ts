@@ -1,4 +1,5 @@
 import { TIME_MS_MAX } from '@meridian/core/causality/hybrid-clock';
+import { LEDGER_ENTRIES_MAX } from '@meridian/core/causality/merge';
 import { MeridianError } from '@meridian/core/wire/errors';
 import { Type } from 'typebox';
 import type { PortableRecord } from '../node/service.ts';
@@ -30,24 +31,26 @@ const Sequence = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
 const Instant = Type.Integer({ minimum: 0, maximum: TIME_MS_MAX, description: 'Milliseconds since 1970.' });
 const STORE_PATTERN = '^[A-Za-z0-9._-]{3,200}$';
 
-const PortableSibling = strictObject({
+const Vector = (description: string) =>
+  mapOf(Sequence, { description, maxProperties: STORES_MAX, propertyNames: { pattern: STORE_PATTERN } });
+const SIBLING = {
   store: Type.String({ pattern: STORE_PATTERN }),
   sequence: Sequence,
   timeMs: Instant,
   body: nullable(Type.String({ description: 'Base64.' })),
   contentType: Type.String({ maxLength: CONTENT_TYPE_LENGTH_MAX, pattern: '^[ -~]*$' }),
   expiresAtMs: nullable(Instant),
-});
+  session: Type.Optional(Vector('What the session of the writer had seen.')),
+};
+const PortableSibling = strictObject(SIBLING);
+const PortableHidden = strictObject({ ...SIBLING, hiddenAtMs: Instant, keepUntilMs: Instant });
 const Portable = strictObject(
   {
     namespace: Type.String({ minLength: 1, maxLength: 200 }),
     key: Type.String(),
-    vector: mapOf(Sequence, {
-      description: 'Store -> the highest sequence seen of it.',
-      maxProperties: STORES_MAX,
-      propertyNames: { pattern: STORE_PATTERN },
-    }),
+    vector: Vector('Store -> the highest sequence seen of it.'),
     siblings: Type.Array(PortableSibling, { maxItems: SIBLINGS_MAX }),
+    ledger: Type.Optional(Type.Array(PortableHidden, { maxItems: LEDGER_ENTRIES_MAX, description: 'Values that a last-writer-wins choice hid.' })),
   },
   { description: 'A versioned record. `body: null` is a tombstone.' },
 );
@@ -143,7 +146,7 @@ export function replicationRoutes(app: App, site: Site): void {
 /** What the schema cannot say. @throws INVALID_KEY, INVALID_BODY, VALUE_TOO_LARGE */
 function checkRecord(record: PortableRecord, where: string, valueBytesMax: number): void {
   checkKey(record.key);
-  for (const sibling of record.siblings) {
+  for (const sibling of [...record.siblings, ...(record.ledger ?? [])]) {
     const seen = Object.hasOwn(record.vector, sibling.store) ? (record.vector[sibling.store] as number) : 0;
     if (seen < sibling.sequence)
       throw new MeridianError('INVALID_BODY', `${where} has a sibling that its vector has not seen.`);
