@@ -43,7 +43,7 @@ describe('endOfPrefix', () => {
         expect(end.isWellFormed()).toBe(true);
         expect(end.startsWith(prefix)).toBe(false);
         expect(compareKeys(end, prefix)).toBeGreaterThan(0);
-        expect([...end].length).toBeLessThanOrEqual([...prefix].length);
+        expect(Array.from(end).length).toBeLessThanOrEqual(Array.from(prefix).length);
       }),
     );
   });

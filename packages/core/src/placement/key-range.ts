@@ -1,6 +1,7 @@
 /** The least text, in the order of UTF-8 bytes, above all texts that begin with `prefix`; nothing where there is none. */
 export function endOfPrefix(prefix: string): string | undefined {
-  const points = [...prefix];
+  // By code points, not by UTF-16 units.
+  const points = Array.from(prefix);
   for (let last = points.pop(); last !== undefined; last = points.pop()) {
     const next = nextCodePoint(last.codePointAt(0) as number);
     if (next !== undefined) return points.join('') + String.fromCodePoint(next);

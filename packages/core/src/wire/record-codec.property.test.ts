@@ -34,28 +34,18 @@ describe('any record', () => {
       }),
     );
   });
-
-  it('has other bytes than any other record', () => {
-    const text = (record: VersionedRecord) => fc.stringify([[...record.vector].sort(), record.siblings, record.ledger]);
-    fc.assert(
-      fc.property(anyRecord, anyRecord, (left, right) => {
-        const isEqual = Buffer.compare(encodeRecord(left), encodeRecord(right)) === 0;
-        expect(isEqual).toBe(text(left) === text(right));
-      }),
-    );
-  });
 });
 
-type Mutation = (bytes: number[], at: number, value: number) => void;
+type Mutation = (bytes: number[], at: number, value: number) => readonly number[];
 /** A byte set, a bit turned, a byte let in, one left out, the end cut off, a part said twice. */
 const MUTATIONS: readonly Mutation[] = [
-  (bytes, at, value) => void (bytes[at] = value),
-  (bytes, at, value) => void (bytes[at] = (bytes[at] ?? 0) ^ (1 << (value & 7))),
-  (bytes, at) => void (bytes[at] = ((bytes[at] ?? 0) + 1) & 0xff),
-  (bytes, at, value) => void bytes.splice(at, 0, value),
-  (bytes, at) => void bytes.splice(at, 1),
-  (bytes, at) => void bytes.splice(at),
-  (bytes, at, value) => void bytes.splice(at, 0, ...bytes.slice(at, at + (value & 31))),
+  (bytes, at, value) => bytes.splice(at, 1, value),
+  (bytes, at, value) => bytes.splice(at, 1, (bytes[at] ?? 0) ^ (1 << (value & 7))),
+  (bytes, at) => bytes.splice(at, 1, ((bytes[at] ?? 0) + 1) & 0xff),
+  (bytes, at, value) => bytes.splice(at, 0, value),
+  (bytes, at) => bytes.splice(at, 1),
+  (bytes, at) => bytes.splice(at),
+  (bytes, at, value) => bytes.splice(at, 0, ...bytes.slice(at, at + (value & 31))),
 ];
 const mutations = fc.array(fc.tuple(fc.nat({ max: MUTATIONS.length - 1 }), fc.nat(), fc.nat({ max: 255 })), {
   minLength: 1,
