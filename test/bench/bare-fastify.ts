@@ -2,7 +2,7 @@ import fastify from 'fastify';
 
 /**
  * What Meridian is measured against: a plain Fastify that answers the same JSON and does nothing for it. Started by
- * `servers.ts`, which hands it a sample of either answer; it tells its port, and ends with the one that started it.
+ * `servers.ts`, which hands it a sample of either answer; it tells its address, and ends with the one that started it.
  */
 const [got, written] = JSON.parse(process.argv[2] ?? '[{},{}]') as [object, object];
 const app = fastify();
@@ -11,7 +11,7 @@ app.put<{ Params: { key: string }; Body: { value: unknown } }>('/kv/:key', async
   if (request.body.value === undefined) return reply.code(400).send({});
   return { ...written, key: request.params.key };
 });
-await app.listen({ host: '127.0.0.1', port: 0 });
+const address = await app.listen({ host: '127.0.0.1', port: 0 });
 process.on('disconnect', () => process.exit(0));
 process.on('SIGTERM', () => process.exit(0));
-process.send?.({ port: app.addresses()[0]?.port });
+process.send?.({ url: address });

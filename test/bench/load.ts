@@ -40,7 +40,18 @@ export function loadGenerator(session: Session): LoadGenerator {
     const script = join(session.folder, `${load.method}.lua`);
     writeFileSync(script, wrkScript(load.method));
     const { connections, seconds, url } = load;
-    return ['wrk', '--threads', '1', '--connections', `${connections}`, '--duration', `${seconds}s`, '--script', script, url];
+    return [
+      'wrk',
+      '--threads',
+      '1',
+      '--connections',
+      `${connections}`,
+      '--duration',
+      `${seconds}s`,
+      '--script',
+      script,
+      url,
+    ];
   });
 }
 

@@ -15,7 +15,10 @@ export function reportLines(figures: readonly Figure[]): readonly string[] {
   ]);
   const widths = COLUMNS.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)));
   const line = (cells: readonly string[]): string =>
-    cells.map((cell, at) => pad(cell, widths[at] ?? 0, ALIGN_RIGHT.has(at))).join('  ').trimEnd();
+    cells
+      .map((cell, at) => pad(cell, widths[at] ?? 0, ALIGN_RIGHT.has(at)))
+      .join('  ')
+      .trimEnd();
   const notes = figures.filter(({ note }) => note !== undefined).map(({ what, note }) => `${what}: ${note}`);
   return [
     line(COLUMNS),

@@ -79,8 +79,8 @@ export async function startBareRoute(session: Session, node: Server): Promise<Se
   const child = session.start(process.execPath, [script, JSON.stringify([got, written])], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
-  const [message] = (await once(child, 'message', { signal: AbortSignal.timeout(READY_MS_MAX) })) as [{ port: number }];
-  return { url: `http://127.0.0.1:${message.port}`, pid: child.pid ?? 0, stop: () => session.stop(child) };
+  const [message] = (await once(child, 'message', { signal: AbortSignal.timeout(READY_MS_MAX) })) as [{ url: string }];
+  return { url: message.url, pid: child.pid ?? 0, stop: () => session.stop(child) };
 }
 
 function startLogged(session: Session, folder: string, args: readonly string[]): ChildProcess {

@@ -47,7 +47,14 @@ class Player {
 
   constructor() {
     const watcher = { onDecision: () => undefined, onDurable: () => undefined };
-    this.#cluster = new SimulatedCluster(layout(), this.#time, new SeededRandom(1), new Trace(0), { node: NO_BUGS, store: {} }, watcher);
+    this.#cluster = new SimulatedCluster(
+      layout(),
+      this.#time,
+      new SeededRandom(1),
+      new Trace(0),
+      { node: NO_BUGS, store: {} },
+      watcher,
+    );
   }
 
   async play(lines: readonly string[]): Promise<string> {
@@ -74,7 +81,8 @@ class Player {
   async #playOne(line: string): Promise<string> {
     const words = line.trim().split(/\s+/);
     const [verb = '', ...rest] = words;
-    const option = (name: string): string | undefined => (rest.includes(name) ? rest[rest.indexOf(name) + 1] : undefined);
+    const option = (name: string): string | undefined =>
+      rest.includes(name) ? rest[rest.indexOf(name) + 1] : undefined;
     try {
       return await this.#do(verb, rest, option);
     } catch (error) {
@@ -110,7 +118,11 @@ class Player {
         const [key = '', value = ''] = (rest[0] ?? '').split('=');
         const reader = option('of');
         const ttl = option('ttl');
-        const body = { body: encoder.encode(value), contentType: 'text/plain', ttlSeconds: ttl === undefined ? undefined : Number(ttl) };
+        const body = {
+          body: encoder.encode(value),
+          contentType: 'text/plain',
+          ttlSeconds: ttl === undefined ? undefined : Number(ttl),
+        };
         const context = reader && this.#readers.get(reader)?.head.context;
         const answer = await this.#node(option('at')).put(namespace, key, body, context, options);
         remember(answer.head.session);
@@ -129,14 +141,22 @@ class Player {
       }
       case 'list': {
         const { items } = await this.#node(option('at')).list(namespace, { prefix: '', limit: 100 }, options);
-        return items.map(({ key, values }) => `${key}=${values.map(({ body }) => decoder.decode(body)).join('|')}`).join(' ') || 'nothing';
+        return (
+          items
+            .map(({ key, values }) => `${key}=${values.map(({ body }) => decoder.decode(body)).join('|')}`)
+            .join(' ') || 'nothing'
+        );
       }
       case 'ledger': {
         const entries = await this.#node(option('at')).ledger(namespace, rest[0] ?? '', options);
         return entries.map(({ value }) => `${decoder.decode(value.body)} of ${value.region}`).join(', ') || 'empty';
       }
       case 'namespace': {
-        const { isNew, namespace: made } = await this.#node(option('at')).putNamespace(rest[0] ?? '', JSON.parse(rest[1] ?? '{}'), options);
+        const { isNew, namespace: made } = await this.#node(option('at')).putNamespace(
+          rest[0] ?? '',
+          JSON.parse(rest[1] ?? '{}'),
+          options,
+        );
         return `${isNew ? 'created' : 'changed'} ${made.conflict}`;
       }
       default:

@@ -12,7 +12,12 @@ describe('nextTimeMs', () => {
   it('is above all that the record holds, its ledger too, where the wall clock is behind', () => {
     const held = [sibling(dot('a', 1), 5_000), sibling(dot('b', 1), 4_000)];
     expect(nextTimeMs(1_000, record(held))).toBe(5_001);
-    expect(nextTimeMs(1_000, record(held, [{ sibling: sibling(dot('c', 1), 7_000), hiddenAtMs: 8_000 }]))).toBe(7_001);
+    expect(
+      nextTimeMs(
+        1_000,
+        record(held, [{ sibling: sibling(dot('c', 1), 7_000), hiddenAtMs: 8_000, keepUntilMs: 9_000 }]),
+      ),
+    ).toBe(7_001);
   });
 
   it('is a time that the wire takes, for any clock and record', () => {

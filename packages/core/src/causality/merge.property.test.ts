@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { encodeRecord } from '../wire/record-codec.ts';
 import { dotText } from './dot.ts';
 import { bodyOf, history, maximal, namesOf, type Outcome, play, REPLICAS } from './history.testing.ts';
-import { compareEntries, LEDGER_ENTRIES_MAX, mergeRecords } from './merge.ts';
+import { compareEntries, LEDGER_ENTRIES_MAX } from './ledger.ts';
+import { mergeRecords } from './merge.ts';
 import { compareSiblings, EMPTY_RECORD, lastWriterSibling, type VersionedRecord } from './record.ts';
 import { covers, descends, sameVector } from './version-vector.ts';
 

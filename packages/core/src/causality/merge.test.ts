@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { dotText } from './dot.ts';
-import { LEDGER_ENTRIES_MAX, mergeRecords } from './merge.ts';
+import { LEDGER_BYTES_MAX, LEDGER_ENTRIES_MAX } from './ledger.ts';
+import { mergeRecords } from './merge.ts';
 import { dot, record, sibling, vector } from './record.testing.ts';
 import type { LedgerEntry, VersionedRecord } from './record.ts';
 
@@ -10,6 +11,7 @@ const names = (of: VersionedRecord) => of.siblings.map((each) => dotText(each.do
 const entry = (store: string, timeMs: number, hiddenAtMs: number): LedgerEntry => ({
   sibling: sibling(dot(store, 1), timeMs),
   hiddenAtMs,
+  keepUntilMs: 1_000_000,
 });
 
 describe('mergeRecords', () => {
@@ -89,6 +91,7 @@ describe('the merge of ledgers', () => {
     const entries = Array.from({ length: LEDGER_ENTRIES_MAX + 40 }, (_, at) => ({
       sibling: sibling(dot('m', at + 1), at),
       hiddenAtMs: 500,
+      keepUntilMs: 1_000_000,
     }));
     const [even, odd] = [0, 1].map((rest) =>
       record(
@@ -99,5 +102,27 @@ describe('the merge of ledgers', () => {
     const { ledger } = mergeRecords(even, odd as VersionedRecord).record;
     expect(ledger).toEqual(entries.slice(-LEDGER_ENTRIES_MAX).reverse());
     expect(mergeRecords(odd, even as VersionedRecord).record.ledger).toEqual(ledger);
+  });
+
+  it('lets go of what is past its time by the winner that the replicas share, in whatever order they meet', () => {
+    const old = record([], [{ ...entry('a', 10, 50), keepUntilMs: 900 }], seen);
+    const later = record([sibling(dot('d', 1), 900)]);
+    expect(mergeRecords(old, later).record.ledger).toEqual([]);
+    expect(mergeRecords(later, old).record.ledger).toEqual([]);
+    expect(mergeRecords(old, record([sibling(dot('d', 1), 899)])).record.ledger).toHaveLength(1);
+  });
+
+  it('takes up no more than its bytes, the latest first', () => {
+    const large = (at: number): LedgerEntry => ({
+      sibling: sibling(dot('m', at + 1), at, { body: new Uint8Array(LEDGER_BYTES_MAX / 4) }),
+      hiddenAtMs: 500,
+      keepUntilMs: 1_000_000,
+    });
+    const merged = merge([0, 2, 4].map(large).reverse(), [1, 3, 5].map(large).reverse()).record.ledger;
+    expect(merged.map(({ sibling: { timeMs } }) => timeMs)).toEqual([5, 4, 3, 2]);
+  });
+
+  it('brings back no ledger of a record that was forgotten', () => {
+    expect(mergeRecords(undefined, record([], [entry('a', 10, 50)], seen), seen).changed).toBe(false);
   });
 });

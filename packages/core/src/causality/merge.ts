@@ -1,4 +1,5 @@
-import { compareDots, sameDot } from './dot.ts';
+import { sameDot } from './dot.ts';
+import { mergeLedgers, sameEntry } from './ledger.ts';
 import { compareSiblings, EMPTY_RECORD, type LedgerEntry, type Sibling, type VersionedRecord } from './record.ts';
 import { covers, descends, EMPTY_VECTOR, join, type VersionVector } from './version-vector.ts';
 
@@ -31,13 +32,16 @@ export function mergeRecords(
     (sibling) => !covers(before.vector, sibling.dot) && !covers(applied, sibling.dot),
   );
   const siblings = taken.length === 0 ? keptLocal : [...keptLocal, ...taken].sort(compareSiblings);
-  const ledger = mergeLedgers(before.ledger, incoming.ledger);
+  const ledger = mergeLedgers(before.ledger, incoming.ledger, siblings[0]);
   const vector = join(before.vector, incoming.vector);
+  const isKnown = local === undefined && taken.length === 0 && descends(applied, incoming.vector);
   const changed =
-    keptLocal.length !== before.siblings.length ||
-    taken.length > 0 ||
-    ledger !== before.ledger ||
-    (local ? vector !== before.vector : !descends(applied, incoming.vector));
+    !isKnown &&
+    (local === undefined ||
+      keptLocal.length !== before.siblings.length ||
+      taken.length > 0 ||
+      ledger !== before.ledger ||
+      vector !== before.vector);
   const record = { vector, siblings, ledger };
   return { record, changed, isIncoming: changed && isSame(record, incoming) };
 }
@@ -55,29 +59,4 @@ function isSame(record: VersionedRecord, other: VersionedRecord): boolean {
     record.siblings.every((sibling, at) => sameDot(sibling.dot, (other.siblings[at] as Sibling).dot)) &&
     record.ledger.every((entry, at) => sameEntry(entry, other.ledger[at] as LedgerEntry))
   );
-}
-
-/** A key that is fought over keeps its latest hidden values; the rest is history that nobody reads. */
-export const LEDGER_ENTRIES_MAX = 100;
-
-function mergeLedgers(local: readonly LedgerEntry[], incoming: readonly LedgerEntry[]): readonly LedgerEntry[] {
-  if (incoming.length === 0) return local;
-  const byDot = new Map<string, LedgerEntry>();
-  for (const entry of [...local, ...incoming]) {
-    const name = `${entry.sibling.dot.store}:${entry.sibling.dot.sequence}`;
-    const other = byDot.get(name);
-    if (!other || other.hiddenAtMs > entry.hiddenAtMs) byDot.set(name, entry);
-  }
-  const merged = [...byDot.values()].sort(compareEntries).slice(0, LEDGER_ENTRIES_MAX);
-  const isLocal =
-    merged.length === local.length && merged.every((entry, at) => sameEntry(entry, local[at] as LedgerEntry));
-  return isLocal ? local : merged;
-}
-
-function sameEntry(left: LedgerEntry, right: LedgerEntry): boolean {
-  return left.hiddenAtMs === right.hiddenAtMs && compareDots(left.sibling.dot, right.sibling.dot) === 0;
-}
-
-export function compareEntries(left: LedgerEntry, right: LedgerEntry): number {
-  return compareSiblings(left.sibling, right.sibling);
 }

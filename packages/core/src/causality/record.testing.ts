@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { Sequence, StoreId } from '../ids.ts';
 import { type Dot, dotText } from './dot.ts';
 import { TIME_MS_MAX } from './hybrid-clock.ts';
-import { compareEntries } from './merge.ts';
+import { compareEntries } from './ledger.ts';
 import { compareSiblings, type LedgerEntry, type Sibling, type VersionedRecord } from './record.ts';
 import { EMPTY_VECTOR, join, type VersionVector, withDot } from './version-vector.ts';
 
@@ -64,6 +64,8 @@ export const anyRecord: fc.Arbitrary<VersionedRecord> = fc
   )
   .map(([drawn, seen]) => {
     const siblings = drawn.filter(([, hiddenAtMs]) => hiddenAtMs === null).map(([each]) => each);
-    const ledger = drawn.flatMap(([each, hiddenAtMs]) => (hiddenAtMs === null ? [] : [{ sibling: each, hiddenAtMs }]));
+    const ledger = drawn.flatMap(([each, hiddenAtMs]) =>
+      hiddenAtMs === null ? [] : [{ sibling: each, hiddenAtMs, keepUntilMs: TIME_MS_MAX }],
+    );
     return record(siblings, ledger, join(seen, EMPTY_VECTOR));
   });

@@ -19,6 +19,8 @@ export interface Sibling {
 export interface LedgerEntry {
   readonly sibling: Sibling;
   readonly hiddenAtMs: number;
+  /** It goes when the record has a winner of this time or later: a rule of the record alone, so that all replicas agree. */
+  readonly keepUntilMs: number;
 }
 
 /**

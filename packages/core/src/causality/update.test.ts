@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { dotText } from './dot.ts';
 import { history, play, type Step } from './history.testing.ts';
-import { LEDGER_ENTRIES_MAX, mergeRecords } from './merge.ts';
+import { LEDGER_ENTRIES_MAX } from './ledger.ts';
+import { mergeRecords } from './merge.ts';
 import { anyRecord, dot, record, sibling, vector } from './record.testing.ts';
 import { EMPTY_RECORD, type VersionedRecord } from './record.ts';
 import { type NewValue, updateRecord } from './update.ts';
@@ -80,7 +81,7 @@ describe('a write in a last-writer-wins namespace', () => {
   it('keeps in the ledger what the choice had hidden, not the winner that readers saw', () => {
     const after = updateRecord(concurrent, undefined, value, dot('c', 1), 30, keep);
     expect(names(after)).toEqual(['c:1']);
-    expect(after.ledger).toEqual([{ sibling: concurrent.siblings[1], hiddenAtMs: 30 }]);
+    expect(after.ledger).toEqual([{ sibling: concurrent.siblings[1], hiddenAtMs: 30, keepUntilMs: 1_030 }]);
     expect(dotText((concurrent.siblings[1] as { dot: ReturnType<typeof dot> }).dot)).toBe('a:1');
   });
 
@@ -105,7 +106,7 @@ describe('a write in a last-writer-wins namespace', () => {
 
   it('leaves the ledger as it is where the namespace keeps none', () => {
     const once = updateRecord(concurrent, undefined, value, dot('c', 1), 30, keep);
-    expect(updateRecord(once, undefined, value, dot('c', 2), 9_999).ledger).toBe(once.ledger);
+    expect(updateRecord(once, undefined, value, dot('c', 2), 1_000).ledger).toBe(once.ledger);
   });
 
   it('keeps no more than the cap, the latest', () => {

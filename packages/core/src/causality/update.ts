@@ -1,6 +1,6 @@
 import type { Dot } from './dot.ts';
-import { nextTimeMs } from './hybrid-clock.ts';
-import { compareEntries, LEDGER_ENTRIES_MAX } from './merge.ts';
+import { nextTimeMs, TIME_MS_MAX } from './hybrid-clock.ts';
+import { mergeLedgers } from './ledger.ts';
 import { compareSiblings, EMPTY_RECORD, type LedgerEntry, type Sibling, type VersionedRecord } from './record.ts';
 import { covers, join, type VersionVector, withDot } from './version-vector.ts';
 
@@ -34,24 +34,24 @@ export function updateRecord(
   const timeMs = nextTimeMs(wallMs, current);
   const kept = before.siblings.filter((sibling) => !covers(seen, sibling.dot));
   const sibling: Sibling = { dot, timeMs, ...value };
+  const siblings = [sibling, ...kept].sort(compareSiblings);
+  const hidden = ledgerPolicy ? hiddenBy(before, seen, timeMs, ledgerPolicy) : [];
   return {
     vector: withDot(join(before.vector, seen), dot),
-    siblings: [sibling, ...kept].sort(compareSiblings),
-    ledger: ledgerPolicy ? ledgerAfter(before, seen, timeMs, ledgerPolicy) : before.ledger,
+    siblings,
+    ledger: mergeLedgers(before.ledger, hidden, siblings[0]),
   };
 }
 
 /** What the last-writer-wins choice had hidden is about to be dropped: keep it readable. The winner was seen; it needs no keeping. */
-function ledgerAfter(
+function hiddenBy(
   before: VersionedRecord,
   seen: VersionVector,
   timeMs: number,
-  policy: LedgerPolicy,
+  { keepMs }: LedgerPolicy,
 ): readonly LedgerEntry[] {
-  const hidden = before.siblings.slice(1).filter((sibling) => sibling.body !== null && covers(seen, sibling.dot));
-  const kept = before.ledger.filter((entry) => entry.hiddenAtMs + policy.keepMs > timeMs);
-  if (hidden.length === 0) return kept.length === before.ledger.length ? before.ledger : kept;
-  return [...hidden.map((sibling) => ({ sibling, hiddenAtMs: timeMs })), ...kept]
-    .sort(compareEntries)
-    .slice(0, LEDGER_ENTRIES_MAX);
+  return before.siblings
+    .slice(1)
+    .filter((sibling) => sibling.body !== null && covers(seen, sibling.dot))
+    .map((sibling) => ({ sibling, hiddenAtMs: timeMs, keepUntilMs: Math.min(timeMs + keepMs, TIME_MS_MAX) }));
 }

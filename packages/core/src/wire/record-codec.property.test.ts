@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { dotText } from '../causality/dot.ts';
 import { TIME_MS_MAX } from '../causality/hybrid-clock.ts';
-import { compareEntries } from '../causality/merge.ts';
+import { compareEntries } from '../causality/ledger.ts';
 import { anyRecord } from '../causality/record.testing.ts';
 import { compareSiblings, type Sibling, type VersionedRecord } from '../causality/record.ts';
 import { covers, type VersionVector } from '../causality/version-vector.ts';

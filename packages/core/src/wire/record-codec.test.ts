@@ -21,6 +21,7 @@ const golden: VersionedRecord = record(
     {
       sibling: sibling(dot('ap-1.c3', 1), 12, { body: new Uint8Array(), contentType: 'application/json' }),
       hiddenAtMs: 99,
+      keepUntilMs: 100,
     },
   ],
   vector({ 'us-1.a1': 6 }),
@@ -58,7 +59,8 @@ const GOLDEN_BYTES = [
   '01', // of store 0, sequence 1
   '0c', // time
   '00', // an empty body
-  '63', // hidden at
+  '63', // hidden at, kept until
+  '64', // hidden at
 ].join('');
 
 const decode = (...parts: string[]) => decodeRecord(Uint8Array.fromHex(parts.join('')));

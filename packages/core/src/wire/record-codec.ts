@@ -1,6 +1,6 @@
 import { dotText } from '../causality/dot.ts';
 import { TIME_MS_MAX } from '../causality/hybrid-clock.ts';
-import { compareEntries } from '../causality/merge.ts';
+import { compareEntries } from '../causality/ledger.ts';
 import { compareSiblings, type LedgerEntry, type Sibling, type VersionedRecord } from '../causality/record.ts';
 import { EMPTY_VECTOR, type VersionVector } from '../causality/version-vector.ts';
 import type { Sequence, StoreId } from '../ids.ts';
@@ -36,6 +36,7 @@ export function encodeRecord(record: VersionedRecord): Uint8Array {
   for (const entry of record.ledger) {
     writeSibling(entry.sibling, stores);
     writeTime(entry.hiddenAtMs);
+    writeTime(entry.keepUntilMs);
   }
   return writer.take();
 }
@@ -93,7 +94,11 @@ export function decodeRecord(bytes: Uint8Array): VersionedRecord {
   }
   const ledger: LedgerEntry[] = [];
   for (let left = reader.count(); left > 0; left--) {
-    const entry = { sibling: readSibling(reader, stores, vector), hiddenAtMs: readTime(reader) };
+    const entry = {
+      sibling: readSibling(reader, stores, vector),
+      hiddenAtMs: readTime(reader),
+      keepUntilMs: readTime(reader),
+    };
     const last = ledger[ledger.length - 1];
     if (last && compareEntries(last, entry) >= 0) throw new MalformedBytes('ledger out of order');
     ledger.push(entry);

@@ -1,5 +1,5 @@
 import { TIME_MS_MAX } from '@meridian/core/causality/hybrid-clock';
-import { LEDGER_ENTRIES_MAX } from '@meridian/core/causality/merge';
+import { LEDGER_ENTRIES_MAX } from '@meridian/core/causality/ledger';
 import { MeridianError } from '@meridian/core/wire/errors';
 import { Type } from 'typebox';
 import type { PortableRecord } from '../node/service.ts';
@@ -50,7 +50,12 @@ const Portable = strictObject(
     key: Type.String(),
     vector: Vector('Store -> the highest sequence seen of it.'),
     siblings: Type.Array(PortableSibling, { maxItems: SIBLINGS_MAX }),
-    ledger: Type.Optional(Type.Array(PortableHidden, { maxItems: LEDGER_ENTRIES_MAX, description: 'Values that a last-writer-wins choice hid.' })),
+    ledger: Type.Optional(
+      Type.Array(PortableHidden, {
+        maxItems: LEDGER_ENTRIES_MAX,
+        description: 'Values that a last-writer-wins choice hid.',
+      }),
+    ),
   },
   { description: 'A versioned record. `body: null` is a tombstone.' },
 );

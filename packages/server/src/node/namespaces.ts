@@ -1,4 +1,5 @@
 import { dotText } from '@meridian/core/causality/dot';
+import { TIME_MS_MAX } from '@meridian/core/causality/hybrid-clock';
 import { isLive, type LedgerEntry, type Sibling } from '@meridian/core/causality/record';
 import { EMPTY_VECTOR } from '@meridian/core/causality/version-vector';
 import { recordKey } from '@meridian/core/ids';
@@ -125,8 +126,15 @@ export class Namespaces {
     const wallMs = this.#state.clock.wallMs();
     const winner = record.siblings[0] as Sibling | undefined;
     const hiddenNow = record.siblings.slice(1).filter((sibling) => isLive(sibling, wallMs));
-    const kept = record.ledger.filter(({ hiddenAtMs }) => hiddenAtMs + namespace.ledgerKeepSeconds * 1000 > wallMs);
-    return [...hiddenNow.map((sibling) => ({ sibling, hiddenAtMs: winner?.timeMs ?? sibling.timeMs })), ...kept];
+    const kept = record.ledger.filter(({ keepUntilMs }) => keepUntilMs > wallMs);
+    return [
+      ...hiddenNow.map((sibling) => ({
+        sibling,
+        hiddenAtMs: winner?.timeMs ?? sibling.timeMs,
+        keepUntilMs: TIME_MS_MAX,
+      })),
+      ...kept,
+    ];
   }
 
   /** The hidden value that `id` names. @throws LEDGER_ENTRY_NOT_FOUND */

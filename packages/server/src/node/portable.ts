@@ -1,6 +1,6 @@
 import type { Dot } from '@meridian/core/causality/dot';
 import { TIME_MS_MAX } from '@meridian/core/causality/hybrid-clock';
-import { compareEntries } from '@meridian/core/causality/merge';
+import { compareEntries } from '@meridian/core/causality/ledger';
 import { compareSiblings, type LedgerEntry, type Sibling, type VersionedRecord } from '@meridian/core/causality/record';
 import { covers, type VersionVector } from '@meridian/core/causality/version-vector';
 import type { Sequence, StoreId } from '@meridian/core/ids';
@@ -10,7 +10,7 @@ import type { PortableRecord, PortableSibling } from './service.ts';
 /** Records in the form that `/replicate/` takes and gives. */
 
 export function toPortable(namespace: string, key: string, record: VersionedRecord): PortableRecord {
-  const ledger = record.ledger.map(({ sibling, hiddenAtMs }) => ({ ...portableSibling(sibling), hiddenAtMs }));
+  const ledger = record.ledger.map(({ sibling, ...times }) => ({ ...portableSibling(sibling), ...times }));
   return {
     namespace,
     key,
@@ -37,14 +37,20 @@ export function fromPortable(portable: PortableRecord): VersionedRecord {
   const vector = vectorFrom(portable.vector);
   const siblings = portable.siblings.map((sibling) => siblingFrom(sibling, vector)).sort(compareSiblings);
   const ledger = (portable.ledger ?? [])
-    .map((entry): LedgerEntry => ({ sibling: siblingFrom(entry, vector), hiddenAtMs: timeFrom(entry.hiddenAtMs) }))
+    .map(
+      (entry): LedgerEntry => ({
+        sibling: siblingFrom(entry, vector),
+        hiddenAtMs: timeFrom(entry.hiddenAtMs),
+        keepUntilMs: timeFrom(entry.keepUntilMs),
+      }),
+    )
     .sort(compareEntries);
   const dots = [...siblings, ...ledger.map(({ sibling }) => sibling)].map(({ dot }) => `${dot.store}:${dot.sequence}`);
   if (new Set(dots).size < dots.length) throw invalid('a record names one write twice');
   return { vector, siblings, ledger };
 }
 
-const STORE_ID = /^[a-z0-9][a-z0-9._-]{0,200}\.[a-z0-9]{4,64}$/;
+const STORE_ID = /^[a-z0-9][a-z0-9._-]{0,120}\.[a-z0-9]{4,64}$/;
 
 function vectorFrom(entries: Readonly<Record<string, number>>): VersionVector {
   const vector = new Map<StoreId, Sequence>();

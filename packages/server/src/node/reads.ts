@@ -10,7 +10,15 @@ import {
   startRead,
 } from '@meridian/core/coordination/read';
 import type { SessionToken } from '@meridian/core/coordination/session';
-import { type NamespaceId, namespaceIdOf, type NodeName, type RecordKey, type RegionName, type StoreId, type StoreName } from '@meridian/core/ids';
+import {
+  type NamespaceId,
+  type NodeName,
+  namespaceIdOf,
+  type RecordKey,
+  type RegionName,
+  type StoreId,
+  type StoreName,
+} from '@meridian/core/ids';
 import { type Replica as Place, preferenceList, quorumOf } from '@meridian/core/placement/preference-list';
 import { MeridianError } from '@meridian/core/wire/errors';
 import { MERGE, mergeResult, READ, type ReadCall, readResult } from '@meridian/core/wire/messages';
@@ -54,7 +62,14 @@ export class Reads {
     const { self, replica, metrics } = this.#state;
     const record = await replica.read(key);
     metrics.readsLocal += 1;
-    return { record, ...self.whoAmI(), asked: 1, answered: 1, hops: [], stalenessMs: this.stalenessMs(namespaceIdOf(key)) };
+    return {
+      record,
+      ...self.whoAmI(),
+      asked: 1,
+      answered: 1,
+      hops: [],
+      stalenessMs: this.stalenessMs(namespaceIdOf(key)),
+    };
   }
 
   /** How long ago this store is known to have held all that the namespace's other replicas held; `null` where one was never heard. */

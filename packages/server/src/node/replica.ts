@@ -105,7 +105,11 @@ export class Replica {
     const bytes = input.body?.length ?? 0;
     if (this.#pendingWrites >= WRITES_PENDING_MAX || this.#pendingBytes + bytes > WRITE_BYTES_PENDING_MAX) {
       const figures = { writesPending: this.#pendingWrites, bytesPending: this.#pendingBytes };
-      throw new MeridianError('RATE_LIMITED', 'too many writes wait for the disk of this store; nothing was written', figures);
+      throw new MeridianError(
+        'RATE_LIMITED',
+        'too many writes wait for the disk of this store; nothing was written',
+        figures,
+      );
     }
     this.#pendingWrites += 1;
     this.#pendingBytes += bytes;

@@ -130,7 +130,9 @@ export interface PortableRecord {
   readonly vector: Readonly<Record<string, number>>;
   readonly siblings: readonly PortableSibling[];
   /** Values that a last-writer-wins choice hid. */
-  readonly ledger?: readonly (PortableSibling & { readonly hiddenAtMs: number })[] | undefined;
+  readonly ledger?:
+    | readonly (PortableSibling & { readonly hiddenAtMs: number; readonly keepUntilMs: number })[]
+    | undefined;
 }
 
 export interface PortableSibling {

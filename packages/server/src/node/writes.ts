@@ -1,4 +1,4 @@
-import type { VersionVector } from '@meridian/core/causality/version-vector';
+import { descends, EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
 import type { SessionToken } from '@meridian/core/coordination/session';
 import {
   addDurable,
@@ -11,6 +11,7 @@ import {
 import {
   NO_SEQUENCE,
   type NodeName,
+  namespaceIdOf,
   type RecordKey,
   type RegionName,
   type Sequence,
@@ -25,7 +26,7 @@ import { CallFailed } from './calls.ts';
 import { within } from './deadline.ts';
 import type { NodeState } from './node-state.ts';
 import type { Peer } from './peers.ts';
-import { quorumUnavailable, type Reads, round } from './reads.ts';
+import { quorumUnavailable, type ReadOutcome, type Reads, round } from './reads.ts';
 import type { LocalWriteResult } from './replica.ts';
 import type { Hop, Level, RequestOptions } from './service.ts';
 
@@ -110,7 +111,9 @@ export class Writes {
     if (required > 1) this.#ensureReachable(targets, required, options.level);
     await this.#state.readyToWrite();
     await this.#readBefore(key, input, options);
-    const result = await within(clock, deadlineMs - clock.monotonicMs(), replica.write(key, input), () => tooSlow(options));
+    const result = await within(clock, deadlineMs - clock.monotonicMs(), replica.write(key, input), () =>
+      tooSlow(options),
+    );
     const timeMs = result.record?.siblings[0]?.timeMs ?? 0;
     const head = {
       ...self.whoAmI(),
@@ -135,18 +138,33 @@ export class Writes {
   }
 
   /**
-   * What must be known here before the write. A session's write must follow what the session has seen: where this store does
-   * not cover the token yet, the record is fetched from one that does. A conditional or a delete at level quorum looks at a majority.
+   * What must be known here before the write.
+   * - A session's write must follow what the session has seen: where this store does not cover the token yet, the record is
+   *   fetched from one that does.
+   * - In a last-writer-wins namespace a context may have seen a winner under which other values are hidden. Where this store
+   *   has not seen them, it could not keep them in the ledger: they are fetched first.
+   * - A conditional or a delete at level quorum looks at a majority.
    */
   async #readBefore(key: RecordKey, input: WriteInput, options: RequestOptions): Promise<void> {
     const { coverage, replica } = this.#state;
-    const mustRead =
-      options.level === 'quorum'
-        ? input.onlyIfAbsent || input.body === null
-        : options.level === 'session' && !coverage.isCovered(key, input.session);
-    if (!mustRead) return;
-    const { record } = await this.#reads.read(key, input.session, options);
-    if (record) await replica.merge([{ key, bytes: encodeRecord(record) }]);
+    const merge = async ({ record }: ReadOutcome): Promise<void> => {
+      if (record) await replica.merge([{ key, bytes: encodeRecord(record) }]);
+    };
+    if (options.level === 'quorum' && (input.onlyIfAbsent || input.body === null)) {
+      await merge(await this.#reads.read(key, input.session, options));
+    } else if (options.level === 'session' && !coverage.isCovered(key, input.session)) {
+      await merge(await this.#reads.read(key, input.session, options));
+    }
+    if (input.context && this.#isLastWriterWins(key)) {
+      const known = (await replica.read(key))?.vector ?? EMPTY_VECTOR;
+      if (!descends(known, input.context))
+        await merge(await this.#reads.read(key, input.context, { ...options, level: 'session' }));
+    }
+  }
+
+  #isLastWriterWins(key: RecordKey): boolean {
+    const namespace = this.#state.catalog.byId(namespaceIdOf(key));
+    return namespace !== undefined && namespace !== 'dropped' && namespace.conflict === 'lww';
   }
 
   /** Sends what is durable here to the other targets, until enough have it on disk. */
@@ -259,7 +277,11 @@ function outcomeOf(result: WriteResult, peer: Peer, ms: number): WriteOutcome {
 }
 
 function tooSlow({ timeoutMs }: RequestOptions): MeridianError {
-  return new MeridianError('OUTCOME_UNKNOWN', `the store did not confirm the write within ${timeoutMs} ms; it may still`, { timeoutMs });
+  return new MeridianError(
+    'OUTCOME_UNKNOWN',
+    `the store did not confirm the write within ${timeoutMs} ms; it may still`,
+    { timeoutMs },
+  );
 }
 
 function outcomeUnknown(write: QuorumWrite, targets: readonly Place[]): MeridianError {
