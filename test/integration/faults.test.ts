@@ -10,6 +10,7 @@ import { Load } from '../support/load.ts';
 
 const CUT_OFF = 'ap-northeast';
 const KILLED = 'eu-central';
+const PAUSED = 'us-east';
 const WRITERS_PER_REGION = 4;
 const RTT_MS = 30;
 const EVENTUAL_WRITES = 20;
@@ -19,7 +20,7 @@ interface Sides {
   readonly majority: HttpTold;
 }
 
-describe('three regions under load, split, one of them killed, and healed', () => {
+describe('three regions under load, split and healed, one killed, another paused', () => {
   let demo: Demo;
   let load: Load;
   let contents: readonly StoreContents[];
@@ -47,6 +48,7 @@ describe('three regions under load, split, one of them killed, and healed', () =
     await sleep(1_000);
     await demo.isReady(KILLED);
     await demo.isConnected();
+    await pause(PAUSED, 2_500);
     await sleep(1_000);
     isOver = true;
     await Promise.all([load.stop(), ...hoppers]);
@@ -59,6 +61,18 @@ describe('three regions under load, split, one of them killed, and healed', () =
   }, 120_000);
 
   afterAll(() => demo?.remove());
+
+  /** Stops a process where it stands, for longer than it takes to be given up by its peers. */
+  async function pause(region: Region, ms: number): Promise<void> {
+    const pid = await demo.pid(region);
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await sleep(ms);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await demo.isConnected();
+  }
 
   /** Keys of which every region knows the same before the split. */
   async function prepare(): Promise<void> {
@@ -199,6 +213,8 @@ describe('three regions under load, split, one of them killed, and healed', () =
     const said = demo.process.stdout.join('\n');
     expect(said).toContain(`${KILLED}-1 ended (SIGKILL); it is started again in 3 s`);
     expect(said).toMatch(new RegExp(`${KILLED}-1 is started again, process \\d+`));
+    // What its nodes warn of stands below: here that a peer is gone.
+    expect(demo.process.stderr).toContainEqual(expect.stringMatching(new RegExp(`^us-east-1 │ warn +peer disconnected.*peer=${KILLED}-1`)));
   });
 
   it('catches up once the faults are over: no region lags behind another', async () => {

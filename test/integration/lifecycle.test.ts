@@ -144,36 +144,67 @@ describe('three regions', () => {
 
   it('give a store that was restored from an older copy a new id, so that no dot is issued twice', async () => {
     const running = await startThree();
+    const kept = await restoreOlderCopy(running, async () => undefined);
+    expect(kept.now.startsWith('eu-1.')).toBe(true);
+    expect(kept.now).not.toBe(kept.former);
+    for (const node of NODES) {
+      const { records } = await contentsOf(urlOf(node));
+      for (const key of kept.restored) expect(records.get(`default/${key}`)?.siblings[0]?.store).toBe(kept.now);
+      for (const key of [...kept.before, ...kept.after]) expect(records.get(`default/${key}`)?.siblings[0]?.store).toBe(kept.former);
+    }
+  });
+
+  it('lose nothing where a store that was restored from an older copy is cut off when it starts', async () => {
+    const running = await startThree();
+    const cut = { split: [['us-east', 'eu-central'], ['ap-northeast', 'eu-central']] } as const;
+    await restoreOlderCopy(running, async (isRestored) => {
+      if (!isRestored) await Promise.all(['us-1', 'ap-1'].map((node) => running.client(node).wan(cut)));
+      else await Promise.all(['us-1', 'ap-1'].map((node) => running.client(node).wan({ heal: true })));
+    });
+  });
+
+  /** Writes before a copy is made, after it, and once it stands in place of the store; `around` is called before and after the last. */
+  async function restoreOlderCopy(running: Cluster, around: (isRestored: boolean) => Promise<unknown>) {
     const [folder, copy] = [running.storeFolder('eu-1'), join(running.folder, 'older-copy')];
-    const restart = () => running.start('eu-1', { args: ['--wan-lab'] });
     const before = await putMany(urlOf('eu-1'), 'before-copy', 50);
     await everywhere(NODES.map(urlOf), before);
     await running.process('eu-1').kill();
     await cp(folder, copy, { recursive: true });
-    await restart();
+    await running.start('eu-1', { args: ['--wan-lab'] });
     const after = await putMany(urlOf('eu-1'), 'after-copy', 50);
     await everywhere(NODES.map(urlOf), [...before, ...after]);
-    const former = await contentsOf(urlOf('eu-1'));
+    const { store: former } = await contentsOf(urlOf('eu-1'));
     await running.process('eu-1').kill();
     await rm(folder, { recursive: true });
     await rename(copy, folder);
-    await restart();
+    await around(false);
+    await running.start('eu-1', { args: ['--wan-lab'] });
     const restored = await putMany(urlOf('eu-1'), 'after-restore', 50);
+    await around(true);
     await everywhere(NODES.map(urlOf), [...before, ...after, ...restored]);
-    const now = await contentsOf(urlOf('eu-1'));
-    expect(now.store.startsWith('eu-1.')).toBe(true);
-    expect(now.store).not.toBe(former.store);
+    const { store: now } = await contentsOf(urlOf('eu-1'));
     for (const node of NODES) {
       const { records } = await contentsOf(urlOf(node));
       const dots = [...records.values()].flatMap(({ siblings }) => siblings.map(({ store, sequence }) => `${store}:${sequence}`));
       expect(new Set(dots).size).toBe(dots.length);
-      for (const key of restored) expect(records.get(`default/${key}`)?.siblings[0]?.store).toBe(now.store);
-      for (const key of [...before, ...after]) expect(records.get(`default/${key}`)?.siblings[0]?.store).toBe(former.store);
     }
-  });
+    return { before, after, restored, former, now };
+  }
 });
 
 describe('the demo', () => {
+  it('takes quorum writes and new namespaces in every region as soon as it says that it is ready', async () => {
+    const running = await startDemo({ wan: 'measured' });
+    demo = running;
+    const answers = await Promise.all(
+      REGIONS.flatMap((region) => [
+        put(running.urls[region], `at-once-${region}`, '?consistency=quorum'),
+        ask(`${running.urls[region]}/namespaces/${region}`, { method: 'PUT', body: {} }),
+      ]),
+    );
+    expect(answers.map(({ status, body }) => [status, body?.code])).toEqual(answers.map(() => [201, undefined]));
+  });
+
   it('finds its data when it is started again', async () => {
     const first = await startDemo();
     demo = first;
@@ -201,7 +232,7 @@ async function putMany(url: string, prefix: string, count: number): Promise<stri
   return keys;
 }
 
-/** Waits until all keys are at all nodes, and reads each. */
+/** Waits until all keys are at all nodes, and reads each there. */
 async function everywhere(urls: readonly string[], keys: readonly string[]): Promise<void> {
   for (const url of urls) {
     const holdsAll = async () => {
@@ -210,7 +241,7 @@ async function everywhere(urls: readonly string[], keys: readonly string[]): Pro
       if (missing.length > 0) throw new Error(`${missing.length} of ${keys.length} are missing, such as ${missing[0]}`);
       return true;
     };
-    await eventually(holdsAll, { what: `all keys at ${url}` });
+    await eventually(holdsAll, { what: `all keys at ${url}`, withinMs: 10_000 });
   }
   for (const url of urls) for (const key of keys) expect((await ask(`${url}/kv/${key}`)).body?.value).toBe(key);
 }

@@ -84,7 +84,7 @@ describe('a wrong setting stops the start with one line', () => {
     await rm(root, { recursive: true, force: true });
   });
 
-  it.each(CASES.map((one) => [one.what, one] as const))('%s', async (what, { args, cluster = (text) => text, env = {}, files = {}, line, code }) => {
+  it.concurrent.each(CASES.map((one) => [one.what, one] as const))('%s', async (what, { args, cluster = (text) => text, env = {}, files = {}, line, code }) => {
     const folder = join(root, what.replaceAll(' ', '-'));
     const basePort = await freeBasePort(4);
     await mkdir(join(folder, 'us-1'), { recursive: true });

@@ -2,7 +2,7 @@ import type { NodeName } from '@meridian/core/ids';
 import type { Layout, Placement } from '@meridian/core/placement/layout';
 import type { Partition } from '@meridian/core/placement/partition';
 import { PlacementTable } from '@meridian/core/placement/placement-table';
-import { hmacSeal } from '@meridian/server/adapters/system/hmac-seal';
+import { keyedSeal } from '@meridian/server/adapters/system/keyed-seal';
 import { xxh3Hashes } from '@meridian/server/adapters/system/xxh3-hashes';
 import type { StreamLimits } from '@meridian/server/node/limits';
 import { MeridianNode } from '@meridian/server/node/node';
@@ -24,7 +24,7 @@ export interface Bugs {
 /** Small, so that a few dozen keys make a catch-up of many batches. */
 const STREAM_LIMITS: StreamLimits = { batchRowsMax: 4, batchBytesMax: 2_000, windowBytes: 3_000 };
 
-export const SEAL = hmacSeal(new Uint8Array(32).fill(7));
+export const SEAL = keyedSeal(new Uint8Array(32).fill(7));
 
 /** A cluster of real nodes on simulated ports. */
 export class SimulatedCluster {

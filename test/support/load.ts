@@ -4,7 +4,7 @@ import type { Dot } from '@meridian/core/causality/dot';
 import type { VersionVector } from '@meridian/core/causality/version-vector';
 import { type RecordKey, recordKey } from '@meridian/core/ids';
 import { deriveKey } from '@meridian/server/adapters/system/derive-key';
-import { hmacSeal } from '@meridian/server/adapters/system/hmac-seal';
+import { keyedSeal } from '@meridian/server/adapters/system/keyed-seal';
 import { readSecret } from '@meridian/server/config/secret-file';
 import { namespaceIdFor } from '@meridian/server/node/catalog';
 import { Tokens } from '@meridian/server/node/tokens';
@@ -45,7 +45,7 @@ export class Load {
 
   constructor(demo: Demo) {
     this.#demo = demo;
-    this.#tokens = new Tokens(hmacSeal(deriveKey(readSecret(join(demo.dataDir, 'cluster.secret')).bytes, 'tokens')));
+    this.#tokens = new Tokens(keyedSeal(deriveKey(readSecret(join(demo.dataDir, 'cluster.secret')).bytes, 'tokens')));
   }
 
   start(writersPerRegion: number): void {

@@ -10,7 +10,7 @@ import { run } from './cli/program.ts';
 async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions): Promise<RunningNode> {
   const [
     { openLmdbStore },
-    { hmacSeal },
+    { keyedSeal },
     { deriveKey },
     { systemClock },
     { systemRandom },
@@ -27,7 +27,7 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
     { Metrics },
   ] = await Promise.all([
     import('./adapters/lmdb/lmdb-store.ts'),
-    import('./adapters/system/hmac-seal.ts'),
+    import('./adapters/system/keyed-seal.ts'),
     import('./adapters/system/derive-key.ts'),
     import('./adapters/system/system-clock.ts'),
     import('./adapters/system/system-random.ts'),
@@ -88,7 +88,7 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
     transport: wan ?? tcp,
     clock: systemClock,
     random: systemRandom,
-    seal: hmacSeal(deriveKey(secret, 'tokens')),
+    seal: keyedSeal(deriveKey(secret, 'tokens')),
     hashes: xxh3Hashes,
     meter: metrics.meter,
     log,
