@@ -106,11 +106,23 @@ describe('three regions under load, split and healed, one killed, another paused
     await load.put(CUT_OFF, 'blind-both', 'blind-ap-northeast', inSplit);
     const quorum = async (region: Region, method: 'PUT' | 'GET') => {
       const body = method === 'PUT' ? { value: `${region} alone` } : undefined;
-      return ask(url(region, 'quorum-in-split', '?consistency=quorum'), { method, body, headers: { 'meridian-receipt': '1' } });
+      return ask(url(region, 'quorum-in-split', '?consistency=quorum'), {
+        method,
+        body,
+        headers: { 'meridian-receipt': '1' },
+      });
     };
     cutQuorumWrite = { minority: await quorum(CUT_OFF, 'PUT'), majority: await quorum('us-east', 'PUT') };
     cutQuorumRead = { minority: await quorum(CUT_OFF, 'GET'), majority: await quorum(KILLED, 'GET') };
-    const eventualWrites = REGIONS.flatMap((region) => Array.from({ length: EVENTUAL_WRITES }, (_, at) => ask(url(region, `split:${region}:${at}`), { method: 'PUT', body: { value: at }, headers: { 'meridian-receipt': '1' } })));
+    const eventualWrites = REGIONS.flatMap((region) =>
+      Array.from({ length: EVENTUAL_WRITES }, (_, at) =>
+        ask(url(region, `split:${region}:${at}`), {
+          method: 'PUT',
+          body: { value: at },
+          headers: { 'meridian-receipt': '1' },
+        }),
+      ),
+    );
     cutEventual = await Promise.all(eventualWrites);
   }
 
@@ -118,7 +130,8 @@ describe('three regions under load, split and healed, one killed, another paused
     const all = await Promise.all(REGIONS.map((region) => contentsOf(demo.urls[region])));
     const [first, ...others] = all as [StoreContents, ...StoreContents[]];
     const different = others.flatMap((other) => differences(first, other));
-    if (different.length > 0) throw new Error(`${different.length} keys differ, among them ${different.slice(0, 3).join(', ')}`);
+    if (different.length > 0)
+      throw new Error(`${different.length} keys differ, among them ${different.slice(0, 3).join(', ')}`);
     return all;
   }
 
@@ -137,7 +150,9 @@ describe('three regions under load, split and healed, one killed, another paused
     const unexpected = failed.filter(({ region, code, level }) => {
       if (code === undefined) return region !== KILLED;
       if (code === 'KEY_NOT_FOUND') return false;
-      return !(level === 'quorum' && (code === 'QUORUM_UNAVAILABLE' || code === 'OUTCOME_UNKNOWN')) && !(level === 'session');
+      return (
+        !(level === 'quorum' && (code === 'QUORUM_UNAVAILABLE' || code === 'OUTCOME_UNKNOWN')) && !(level === 'session')
+      );
     });
     expect(unexpected).toEqual([]);
   });
@@ -162,7 +177,10 @@ describe('three regions under load, split and healed, one killed, another paused
 
   it('keeps a value written while the other side deleted it, and what both deleted stays deleted', async () => {
     for (const region of REGIONS) {
-      expect((await ask(url(region, 'delete-and-write'))).body).toMatchObject({ value: 'written-meanwhile', conflict: false });
+      expect((await ask(url(region, 'delete-and-write'))).body).toMatchObject({
+        value: 'written-meanwhile',
+        conflict: false,
+      });
       expect((await ask(url(region, 'both-delete'))).status).toBe(404);
       expect((await ask(url(region, 'deleted'))).status).toBe(404);
     }
@@ -170,7 +188,11 @@ describe('three regions under load, split and healed, one killed, another paused
 
   it('resolves a conflict in one region for all', async () => {
     const context = await contextAt('eu-central', 'both-write');
-    const put = await ask(url('eu-central', 'both-write'), { method: 'PUT', body: { value: 'resolved' }, headers: { 'meridian-context': context } });
+    const put = await ask(url('eu-central', 'both-write'), {
+      method: 'PUT',
+      body: { value: 'resolved' },
+      headers: { 'meridian-context': context },
+    });
     expect(put.status).toBe(200);
     for (const region of REGIONS) {
       const isResolved = async () => {
@@ -189,7 +211,10 @@ describe('three regions under load, split and healed, one killed, another paused
       expect(minority.headers.get('content-type')).toContain('application/problem+json');
       expect(majority.status).toBeLessThan(300);
     }
-    const receipt = JSON.parse(cutQuorumWrite.majority.headers.get('meridian-receipt') ?? '{}') as Record<string, unknown>;
+    const receipt = JSON.parse(cutQuorumWrite.majority.headers.get('meridian-receipt') ?? '{}') as Record<
+      string,
+      unknown
+    >;
     expect(receipt).toMatchObject({ region: 'us-east', level: 'quorum', replicasAnswered: 2 });
     expect(receipt.tookMs).toBeGreaterThan(RTT_MS - 2);
   });
@@ -214,11 +239,16 @@ describe('three regions under load, split and healed, one killed, another paused
     expect(said).toContain(`${KILLED}-1 ended (SIGKILL); it is started again in 3 s`);
     expect(said).toMatch(new RegExp(`${KILLED}-1 is started again, process \\d+`));
     // What its nodes warn of stands below: here that a peer is gone.
-    expect(demo.process.stderr).toContainEqual(expect.stringMatching(new RegExp(`^us-east-1 │ warn +peer disconnected.*peer=${KILLED}-1`)));
+    expect(demo.process.stderr).toContainEqual(
+      expect.stringMatching(new RegExp(`^us-east-1 │ warn +peer disconnected.*peer=${KILLED}-1`)),
+    );
   });
 
   it('catches up once the faults are over: no region lags behind another', async () => {
-    const hasNoLag = async () => (await Promise.all(demo.clients().map((client) => client.health()))).every(({ peers }) => peers.every(({ lagMs }) => (lagMs ?? 0) < 500));
+    const hasNoLag = async () =>
+      (await Promise.all(demo.clients().map((client) => client.health()))).every(({ peers }) =>
+        peers.every(({ lagMs }) => (lagMs ?? 0) < 500),
+      );
     await eventually(hasNoLag, { what: 'the end of all lag', withinMs: 10_000 });
   });
 });

@@ -42,7 +42,9 @@ describe('one node', () => {
     await cluster.startAll({ args: ['--wan-lab'] });
     const [url, node] = [cluster.url('us-1'), cluster.process('us-1')];
     // A majority of two regions is both: each write waits for the sea.
-    const inFlight = Array.from({ length: 50 }, (_, at) => ask(`${url}/kv/slow-${at}?consistency=quorum`, { method: 'PUT', body: { value: at } }));
+    const inFlight = Array.from({ length: 50 }, (_, at) =>
+      ask(`${url}/kv/slow-${at}?consistency=quorum`, { method: 'PUT', body: { value: at } }),
+    );
     await sleep(300);
     const ended = node.stop();
     await sleep(100);
@@ -51,7 +53,8 @@ describe('one node', () => {
     const answers = await Promise.all(inFlight);
     expect(new Set(answers.map(({ status, body }) => `${status} ${body?.code ?? ''}`))).toEqual(new Set(['201 ']));
     expect(await ended).toEqual({ code: 0, signal: null });
-    for (let at = 0; at < inFlight.length; at++) expect((await ask(`${cluster.url('eu-1')}/kv/slow-${at}`)).body?.value).toBe(at);
+    for (let at = 0; at < inFlight.length; at++)
+      expect((await ask(`${cluster.url('eu-1')}/kv/slow-${at}`)).body?.value).toBe(at);
   });
 
   it('loses nothing that it acknowledged before a SIGTERM under load', async () => {
@@ -63,7 +66,9 @@ describe('one node', () => {
     const writer = async (name: number) => {
       for (let count = 0; !node.end; count++) {
         const key = `load-${name}-${count}`;
-        const told = await ask(`${url}/kv/${key}`, { method: 'PUT', body: { value: key } }).catch((error: unknown) => error);
+        const told = await ask(`${url}/kv/${key}`, { method: 'PUT', body: { value: key } }).catch(
+          (error: unknown) => error,
+        );
         if (told instanceof Error) {
           if (!wasRefused(told)) failures.push(told.cause);
           return;
@@ -81,7 +86,9 @@ describe('one node', () => {
     await cluster.start('us-1');
     const found = new Set((await contentsOf(url)).records.keys());
     expect(acknowledged.filter((key) => !found.has(`default/${key}`))).toEqual([]);
-    console.info(`${acknowledged.length} writes acknowledged before the end, ${failures.length} requests broken off without an answer`);
+    console.info(
+      `${acknowledged.length} writes acknowledged before the end, ${failures.length} requests broken off without an answer`,
+    );
   });
 
   it('refuses a store that another process has open, in one line, and leaves that process alone', async () => {
@@ -93,7 +100,9 @@ describe('one node', () => {
       await symlink(store, other.storeFolder('us-1'));
       const second = other.spawn('us-1');
       expect((await second.ended).code).toBeGreaterThan(0);
-      expect(second.stderr).toEqual([`meridian: the store at ${other.storeFolder('us-1')} is in use by another process`]);
+      expect(second.stderr).toEqual([
+        `meridian: the store at ${other.storeFolder('us-1')} is in use by another process`,
+      ]);
       expect(second.stdout).toEqual([]);
     } finally {
       await other.remove();
@@ -116,21 +125,35 @@ describe('three regions', () => {
 
   it('fill a wiped store, which comes back under its name, takes writes at once and answers no quorum before it is filled', async () => {
     const running = await startThree();
-    const keys = [...(await putMany(urlOf('us-1'), 'us', 100)), ...(await putMany(urlOf('eu-1'), 'eu', 100)), ...(await putMany(urlOf('ap-1'), 'ap', 100))];
+    const keys = [
+      ...(await putMany(urlOf('us-1'), 'us', 100)),
+      ...(await putMany(urlOf('eu-1'), 'eu', 100)),
+      ...(await putMany(urlOf('ap-1'), 'ap', 100)),
+    ];
     await everywhere(NODES.map(urlOf), keys);
     const lost = await contentsOf(urlOf('eu-1'));
-    await running.tellWan({ split: [['us-east', 'eu-central'], ['ap-northeast', 'eu-central']] });
+    await running.tellWan({
+      split: [
+        ['us-east', 'eu-central'],
+        ['ap-northeast', 'eu-central'],
+      ],
+    });
     await running.process('eu-1').kill();
     await rm(running.storeFolder('eu-1'), { recursive: true });
     await running.start('eu-1', { args: ['--wan-lab'] });
     expect((await running.client('eu-1').health()).store).toMatchObject({ name: 'eu-1', isFilled: false });
     const meanwhile = await putMany(urlOf('eu-1'), 'while-empty', 20);
-    for (const told of [await ask(`${urlOf('eu-1')}/kv/us-0?consistency=quorum`), await put(urlOf('eu-1'), 'no-quorum', '?consistency=quorum')])
+    for (const told of [
+      await ask(`${urlOf('eu-1')}/kv/us-0?consistency=quorum`),
+      await put(urlOf('eu-1'), 'no-quorum', '?consistency=quorum'),
+    ])
       expect([told.status, told.body?.code]).toEqual([503, 'QUORUM_UNAVAILABLE']);
     const majority = await ask(`${urlOf('us-1')}/kv/eu-0?consistency=quorum`);
     expect([majority.status, majority.body?.value]).toEqual([200, 'eu-0']);
     await running.tellWan({ heal: true });
-    await eventually(async () => (await running.client('eu-1').health()).store.isFilled === true, { what: 'the filled store' });
+    await eventually(async () => (await running.client('eu-1').health()).store.isFilled === true, {
+      what: 'the filled store',
+    });
     await everywhere(NODES.map(urlOf), [...keys, ...meanwhile]);
     for (const key of ['us-0', 'eu-0', 'ap-0', 'while-empty-0']) {
       const told = await ask(`${urlOf('eu-1')}/kv/${key}?consistency=quorum`);
@@ -150,13 +173,19 @@ describe('three regions', () => {
     for (const node of NODES) {
       const { records } = await contentsOf(urlOf(node));
       for (const key of kept.restored) expect(records.get(`default/${key}`)?.siblings[0]?.store).toBe(kept.now);
-      for (const key of [...kept.before, ...kept.after]) expect(records.get(`default/${key}`)?.siblings[0]?.store).toBe(kept.former);
+      for (const key of [...kept.before, ...kept.after])
+        expect(records.get(`default/${key}`)?.siblings[0]?.store).toBe(kept.former);
     }
   });
 
   it('lose nothing where a store that was restored from an older copy is cut off when it starts', async () => {
     const running = await startThree();
-    const cut = { split: [['us-east', 'eu-central'], ['ap-northeast', 'eu-central']] } as const;
+    const cut = {
+      split: [
+        ['us-east', 'eu-central'],
+        ['ap-northeast', 'eu-central'],
+      ],
+    } as const;
     await restoreOlderCopy(running, async (isRestored) => {
       if (!isRestored) await Promise.all(['us-1', 'ap-1'].map((node) => running.client(node).wan(cut)));
       else await Promise.all(['us-1', 'ap-1'].map((node) => running.client(node).wan({ heal: true })));
@@ -185,7 +214,9 @@ describe('three regions', () => {
     const { store: now } = await contentsOf(urlOf('eu-1'));
     for (const node of NODES) {
       const { records } = await contentsOf(urlOf(node));
-      const dots = [...records.values()].flatMap(({ siblings }) => siblings.map(({ store, sequence }) => `${store}:${sequence}`));
+      const dots = [...records.values()].flatMap(({ siblings }) =>
+        siblings.map(({ store, sequence }) => `${store}:${sequence}`),
+      );
       expect(new Set(dots).size).toBe(dots.length);
     }
     return { before, after, restored, former, now };
@@ -209,7 +240,10 @@ describe('the demo', () => {
     const first = await startDemo();
     demo = first;
     const urls = REGIONS.map((region) => first.urls[region]);
-    const keys = [...(await putMany(first.urls['us-east'], 'us', 40)), ...(await putMany(first.urls['ap-northeast'], 'ap', 40))];
+    const keys = [
+      ...(await putMany(first.urls['us-east'], 'us', 40)),
+      ...(await putMany(first.urls['ap-northeast'], 'ap', 40)),
+    ];
     await everywhere(urls, keys);
     const before = await Promise.all(urls.map(contentsOf));
     expect(await first.stop()).toEqual({ code: 0, signal: null });

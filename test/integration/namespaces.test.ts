@@ -11,7 +11,8 @@ const DROPS = 10;
 describe('namespaces in three regions', () => {
   let demo: Demo;
   const url = (region: Region, path: string) => `${demo.urls[region]}/namespaces${path}`;
-  const create = (region: Region, name: string, body: object = {}) => ask(url(region, `/${name}`), { method: 'PUT', body });
+  const create = (region: Region, name: string, body: object = {}) =>
+    ask(url(region, `/${name}`), { method: 'PUT', body });
 
   beforeAll(async () => {
     demo = await startDemo({ wan: { rttMs: 10 } });
@@ -21,7 +22,10 @@ describe('namespaces in three regions', () => {
   afterAll(() => demo?.remove());
 
   /** Waits until a request gives the same answer in all regions, and that one is as it should be. */
-  async function everywhere(path: string, isRight: (body: Record<string, unknown> | undefined, status: number) => boolean): Promise<void> {
+  async function everywhere(
+    path: string,
+    isRight: (body: Record<string, unknown> | undefined, status: number) => boolean,
+  ): Promise<void> {
     for (const region of REGIONS) {
       await eventually(
         async () => {
@@ -38,7 +42,14 @@ describe('namespaces in three regions', () => {
     const created = await create('us-east', 'orders', { defaultTtl: 3_600 });
     expect([created.status, created.body]).toEqual([
       201,
-      { name: 'orders', mode: 'eventual', conflict: 'siblings', placement: 'all', defaultTtl: 3_600, ledger: { keepSeconds: expect.any(Number) } },
+      {
+        name: 'orders',
+        mode: 'eventual',
+        conflict: 'siblings',
+        placement: 'all',
+        defaultTtl: 3_600,
+        ledger: { keepSeconds: expect.any(Number) },
+      },
     ]);
     for (const region of REGIONS) {
       const put = await ask(url(region, `/orders/kv/of-${region}`), { method: 'PUT', body: { value: region } });
@@ -47,7 +58,11 @@ describe('namespaces in three regions', () => {
       const names = ((await ask(url(region, ''))).body?.namespaces as NamespaceInfo[]).map(({ name }) => name);
       expect(names).toEqual(['default', 'orders']);
     }
-    for (const region of REGIONS) await everywhere(`/orders/kv/of-${region}`, (body) => body?.value === region && typeof body.expiresAt === 'string');
+    for (const region of REGIONS)
+      await everywhere(
+        `/orders/kv/of-${region}`,
+        (body) => body?.value === region && typeof body.expiresAt === 'string',
+      );
   });
 
   it('are changed in part, but for what cannot change', async () => {
@@ -63,7 +78,8 @@ describe('namespaces in three regions', () => {
       [{ colour: 'red' }, /INVALID_BODY/],
     ] as const)
       expect((await create('us-east', 'refused', body)).body?.code).toMatch(code);
-    for (const name of ['_hidden', 'UPPER', 'dot.dot', 'x'.repeat(64)]) expect((await create('us-east', name)).status).toBe(400);
+    for (const name of ['_hidden', 'UPPER', 'dot.dot', 'x'.repeat(64)])
+      expect((await create('us-east', name)).status).toBe(400);
     await everywhere('/refused', (body) => body?.code === 'NAMESPACE_NOT_FOUND');
   });
 
@@ -93,16 +109,25 @@ describe('namespaces in three regions', () => {
       const [one, other] = [REGIONS[race % 3] as Region, REGIONS[(race + 1) % 3] as Region];
       const answers = await Promise.all([
         create(one, name, { conflict: 'siblings', defaultTtl: 111, placement: 'all' }),
-        create(other, name, { conflict: 'lww', defaultTtl: 222, placement: { 'us-east': 1, 'eu-central': 1, 'ap-northeast': race % 2 } }),
+        create(other, name, {
+          conflict: 'lww',
+          defaultTtl: 222,
+          placement: { 'us-east': 1, 'eu-central': 1, 'ap-northeast': race % 2 },
+        }),
       ]);
       for (const { status } of answers) expect([200, 201, 409, 501]).toContain(status);
       expect(answers.some(({ status }) => status === 201)).toBe(true);
       // Used at once, before all know which of the two it is.
-      const puts = await Promise.all(REGIONS.map((region) => ask(url(region, `/${name}/kv/${region}`), { method: 'PUT', body: { value: race } })));
-      for (const [at, { status, body }] of puts.entries()) expect([name, REGIONS[at], status, body?.code]).toEqual([name, REGIONS[at], 201, undefined]);
+      const puts = await Promise.all(
+        REGIONS.map((region) => ask(url(region, `/${name}/kv/${region}`), { method: 'PUT', body: { value: race } })),
+      );
+      for (const [at, { status, body }] of puts.entries())
+        expect([name, REGIONS[at], status, body?.code]).toEqual([name, REGIONS[at], 201, undefined]);
       const shown = await eventually(
         async () => {
-          const [first, ...others] = await Promise.all(REGIONS.map(async (region) => JSON.stringify((await ask(url(region, `/${name}`))).body)));
+          const [first, ...others] = await Promise.all(
+            REGIONS.map(async (region) => JSON.stringify((await ask(url(region, `/${name}`))).body)),
+          );
           return first !== undefined && others.every((text) => text === first) && first;
         },
         { what: `one definition of ${name}`, withinMs: 10_000 },
@@ -121,22 +146,32 @@ describe('namespaces in three regions', () => {
     await everywhere('/profiles', (body) => body?.conflict === 'lww');
     await demo.isolate('ap-northeast');
     for (const region of ['us-east', 'ap-northeast'] as const)
-      expect((await ask(url(region, '/profiles/kv/ada'), { method: 'PUT', body: { value: `of ${region}` } })).status).toBe(201);
+      expect(
+        (await ask(url(region, '/profiles/kv/ada'), { method: 'PUT', body: { value: `of ${region}` } })).status,
+      ).toBe(201);
     await demo.heal();
     const values = async () => {
-      const bodies = await Promise.all(REGIONS.map(async (region) => (await ask(url(region, '/profiles/kv/ada'))).body));
+      const bodies = await Promise.all(
+        REGIONS.map(async (region) => (await ask(url(region, '/profiles/kv/ada'))).body),
+      );
       for (const body of bodies) expect([body?.conflict, body?.siblings]).toEqual([false, undefined]);
       const ledgers = await Promise.all(REGIONS.map((region) => ledgerOf(region, 'ada')));
-      const isEqual = bodies.every((body) => body?.value === bodies[0]?.value) && ledgers.every((items) => items.length === 1);
+      const isEqual =
+        bodies.every((body) => body?.value === bodies[0]?.value) && ledgers.every((items) => items.length === 1);
       return isEqual && { winner: bodies[0]?.value as string, ledgers };
     };
     const { winner, ledgers } = await eventually(values, { what: 'one winner and one loser everywhere' });
     const loser = winner === 'of us-east' ? 'of ap-northeast' : 'of us-east';
     for (const [item] of ledgers) expect(item).toMatchObject({ key: 'ada', value: loser, id: ledgers[0]?.[0]?.id });
     const id = ledgers[0]?.[0]?.id;
-    expect((await ask(url('eu-central', '/profiles/ledger/restore'), { method: 'POST', body: { key: 'ada', id } })).status).toBe(200);
+    expect(
+      (await ask(url('eu-central', '/profiles/ledger/restore'), { method: 'POST', body: { key: 'ada', id } })).status,
+    ).toBe(200);
     await everywhere('/profiles/kv/ada', (body) => body?.value === loser);
-    const unknown = await ask(url('eu-central', '/profiles/ledger/restore'), { method: 'POST', body: { key: 'ada', id: 'us-east-1.none:1' } });
+    const unknown = await ask(url('eu-central', '/profiles/ledger/restore'), {
+      method: 'POST',
+      body: { key: 'ada', id: 'us-east-1.none:1' },
+    });
     expect([unknown.status, unknown.body?.code]).toEqual([404, 'LEDGER_ENTRY_NOT_FOUND']);
   });
 
@@ -151,7 +186,11 @@ describe('namespaces in three regions', () => {
     for (const name of ['profiles', 'orders']) {
       const { records } = await contentsOf(demo.urls['us-east']);
       const given = [...records.values()].filter(({ namespace }) => namespace === name);
-      expect(given.some(({ ledger = [], siblings }) => ledger.length > 0 || siblings.some(({ session }) => session !== undefined))).toBe(true);
+      expect(
+        given.some(
+          ({ ledger = [], siblings }) => ledger.length > 0 || siblings.some(({ session }) => session !== undefined),
+        ),
+      ).toBe(true);
       const told = await ask(`${demo.urls['ap-northeast']}/replicate/`, { method: 'POST', body: { records: given } });
       expect([told.status, told.body]).toEqual([200, { applied: 0, ignored: given.length, concurrent: 0 }]);
     }
@@ -160,7 +199,10 @@ describe('namespaces in three regions', () => {
   it('share nothing with what had their name before', async () => {
     expect((await create('us-east', 'carts', { defaultTtl: 500 })).status).toBe(201);
     const keys = Array.from({ length: 30 }, (_, at) => `cart-${at}`);
-    for (const key of keys) expect((await ask(url('us-east', `/carts/kv/${key}`), { method: 'PUT', body: { value: 'old' } })).status).toBe(201);
+    for (const key of keys)
+      expect((await ask(url('us-east', `/carts/kv/${key}`), { method: 'PUT', body: { value: 'old' } })).status).toBe(
+        201,
+      );
     await everywhere('/carts/kv/cart-29', (body) => body?.value === 'old');
     const context = (await ask(url('eu-central', '/carts/kv/cart-0'))).headers.get('meridian-context') ?? '';
     expect((await ask(url('eu-central', '/carts'), { method: 'DELETE' })).status).toBe(204);
@@ -170,15 +212,24 @@ describe('namespaces in three regions', () => {
     expect([again.status, again.body?.defaultTtl]).toEqual([201, null]);
     await everywhere('/carts/kv/', (body) => Array.isArray(body?.items) && body.items.length === 0);
     await everywhere('/carts/kv/cart-0', (body) => body?.code === 'KEY_NOT_FOUND');
-    const stale = await ask(url('us-east', '/carts/kv/cart-0'), { method: 'PUT', body: { value: 'new' }, headers: { 'meridian-context': context } });
+    const stale = await ask(url('us-east', '/carts/kv/cart-0'), {
+      method: 'PUT',
+      body: { value: 'new' },
+      headers: { 'meridian-context': context },
+    });
     expect([stale.status, stale.body?.code]).toEqual([400, 'INVALID_CONTEXT']);
     expect((await ask(url('us-east', '/carts/kv/cart-0'), { method: 'PUT', body: { value: 'new' } })).status).toBe(201);
     await everywhere('/carts/kv/cart-0', (body) => body?.value === 'new' && body.conflict === false);
     for (const region of REGIONS) {
-      const carts = async () => [...(await contentsOf(demo.urls[region])).records].filter(([key]) => key.startsWith('carts/'));
-      await eventually(async () => (await carts()).map(([key]) => key).join() === 'carts/cart-0', { what: `the new cart alone in ${region}` });
+      const carts = async () =>
+        [...(await contentsOf(demo.urls[region])).records].filter(([key]) => key.startsWith('carts/'));
+      await eventually(async () => (await carts()).map(([key]) => key).join() === 'carts/cart-0', {
+        what: `the new cart alone in ${region}`,
+      });
     }
-    const copies = await Promise.all(REGIONS.map(async (region) => (await contentsOf(demo.urls[region])).records.get('carts/cart-0')));
+    const copies = await Promise.all(
+      REGIONS.map(async (region) => (await contentsOf(demo.urls[region])).records.get('carts/cart-0')),
+    );
     for (const copy of copies) expect(copy && comparable(copy)).toBe(copies[0] && comparable(copies[0]));
   });
 
@@ -188,23 +239,39 @@ describe('namespaces in three regions', () => {
       const name = `fleeting-${race}`;
       expect((await create('us-east', name)).status).toBe(201);
       const keys = Array.from({ length: 20 }, (_, at) => `key-${at}`);
-      await Promise.all(keys.map((key) => ask(url('us-east', `/${name}/kv/${key}`), { method: 'PUT', body: { value: race } })));
+      await Promise.all(
+        keys.map((key) => ask(url('us-east', `/${name}/kv/${key}`), { method: 'PUT', body: { value: race } })),
+      );
       for (const key of keys) await everywhere(`/${name}/kv/${key}`, (body) => body?.value === race);
       const [dropper, changer] = [REGIONS[race % 3] as Region, REGIONS[(race + 1) % 3] as Region];
-      const told = await Promise.all([ask(url(dropper, `/${name}`), { method: 'DELETE' }), create(changer, name, { defaultTtl: 999 })]);
+      const told = await Promise.all([
+        ask(url(dropper, `/${name}`), { method: 'DELETE' }),
+        create(changer, name, { defaultTtl: 999 }),
+      ]);
       expect(told.map(({ status }) => status)).toEqual([204, expect.toBeOneOf([200, 201])]);
       const held = async () => {
         const all = await Promise.all(
           REGIONS.map(async (region) => {
             const { status, body } = await ask(url(region, `/${name}`));
-            const records = [...(await contentsOf(demo.urls[region])).records].filter(([key]) => key.startsWith(`${name}/`));
-            return JSON.stringify([status, status === 200 ? body : body?.code, records.map(([key, record]) => [key, comparable(record)]).sort()]);
+            const records = [...(await contentsOf(demo.urls[region])).records].filter(([key]) =>
+              key.startsWith(`${name}/`),
+            );
+            return JSON.stringify([
+              status,
+              status === 200 ? body : body?.code,
+              records.map(([key, record]) => [key, comparable(record)]).sort(),
+            ]);
           }),
         );
-        if (all.some((one) => one !== all[0])) throw new Error(`${REGIONS.join(', ')} hold ${all.map((one) => `${one.slice(0, 120)}... (${one.length} characters)`).join(' and ')}`);
+        if (all.some((one) => one !== all[0]))
+          throw new Error(
+            `${REGIONS.join(', ')} hold ${all.map((one) => `${one.slice(0, 120)}... (${one.length} characters)`).join(' and ')}`,
+          );
         return all[0];
       };
-      ends.add((await eventually(held, { what: `the same end of ${name} everywhere`, withinMs: 8_000 }))?.slice(0, 5) ?? '');
+      ends.add(
+        (await eventually(held, { what: `the same end of ${name} everywhere`, withinMs: 8_000 }))?.slice(0, 5) ?? '',
+      );
     }
     console.info(`${DROPS} races ended with ${[...ends].join(' and ')}`);
   });
@@ -221,7 +288,9 @@ describe('namespaces in three regions', () => {
       expect([...(told.body?.missingRegions as string[])].sort()).toEqual(['eu-central', 'us-east']);
     }
     expect((await create('us-east', 'majority')).status).toBe(201);
-    expect((await ask(url('ap-northeast', '/orders/kv/alone'), { method: 'PUT', body: { value: 1 } })).status).toBe(201);
+    expect((await ask(url('ap-northeast', '/orders/kv/alone'), { method: 'PUT', body: { value: 1 } })).status).toBe(
+      201,
+    );
     await demo.heal();
     await everywhere('/majority', (body) => body?.name === 'majority');
     await everywhere('/alone', (body) => body?.code === 'NAMESPACE_NOT_FOUND');

@@ -19,17 +19,25 @@ describe('a namespace that ap-northeast holds nothing of, used through ap-northe
   const keys = Array.from({ length: KEYS }, (_, at) => `${KEY_MARK}-${String(at).padStart(3, '0')}`);
   let demo: Demo;
   let writes: readonly HttpTold[];
-  const url = (region: 'us-east' | 'eu-central' | 'ap-northeast', key: string, query = '') => `${demo.urls[region]}/namespaces/europe/kv/${key}${query}`;
+  const url = (region: 'us-east' | 'eu-central' | 'ap-northeast', key: string, query = '') =>
+    `${demo.urls[region]}/namespaces/europe/kv/${key}${query}`;
   const outside = (key: string, query = '') => url(OUTSIDE, key, query);
 
   beforeAll(async () => {
     demo = await startDemo();
     await demo.isConnected();
-    const created = await ask(`${demo.urls[OUTSIDE]}/namespaces/europe`, { method: 'PUT', body: { placement: { 'us-east': 1, 'eu-central': 1 } } });
+    const created = await ask(`${demo.urls[OUTSIDE]}/namespaces/europe`, {
+      method: 'PUT',
+      body: { placement: { 'us-east': 1, 'eu-central': 1 } },
+    });
     expect(created.status).toBe(201);
     writes = await Promise.all(
       keys.map((key, at) =>
-        ask(outside(key, at % 2 === 0 ? '' : '?consistency=quorum'), { method: 'PUT', body: { value: `${VALUE_MARK} ${key}` }, headers: { 'meridian-receipt': '1' } }),
+        ask(outside(key, at % 2 === 0 ? '' : '?consistency=quorum'), {
+          method: 'PUT',
+          body: { value: `${VALUE_MARK} ${key}` },
+          headers: { 'meridian-receipt': '1' },
+        }),
       ),
     );
   });
@@ -50,7 +58,11 @@ describe('a namespace that ap-northeast holds nothing of, used through ap-northe
       expect(HOLDERS).toContain(receipt.region);
       expect(receipt.store.startsWith(`${receipt.region}-1.`)).toBe(true);
       expect(told.headers.get('meridian-region')).toBe(receipt.region);
-      expect(receipt.hops).toContainEqual({ node: `${receipt.region}-1`, region: receipt.region, ms: expect.any(Number) });
+      expect(receipt.hops).toContainEqual({
+        node: `${receipt.region}-1`,
+        region: receipt.region,
+        ms: expect.any(Number),
+      });
       expect([receipt.level, receipt.replicasAnswered]).toEqual(at % 2 === 0 ? ['eventual', 1] : ['quorum', 2]);
     }
   });
@@ -60,7 +72,8 @@ describe('a namespace that ap-northeast holds nothing of, used through ap-northe
       for (const level of ['eventual', 'quorum']) {
         const told = await ask(outside(key, `?consistency=${level}`), { headers: { 'meridian-receipt': '1' } });
         if (level === 'quorum') expect(told.body?.value).toBe(`${VALUE_MARK} ${key}`);
-        else await eventually(async () => (await ask(outside(key))).body?.value === `${VALUE_MARK} ${key}`, { what: key });
+        else
+          await eventually(async () => (await ask(outside(key))).body?.value === `${VALUE_MARK} ${key}`, { what: key });
         expect(receiptOf(told).hops.length).toBeGreaterThan(0);
       }
     }
@@ -125,7 +138,10 @@ describe('a namespace that ap-northeast holds nothing of, used through ap-northe
     await demo.isConnected();
     expect((await ask(outside(keys[0] as string))).status).toBe(200);
     await demo.isolate(OUTSIDE);
-    for (const told of [await ask(outside(keys[0] as string)), await ask(outside('new'), { method: 'PUT', body: { value: 1 } })]) {
+    for (const told of [
+      await ask(outside(keys[0] as string)),
+      await ask(outside('new'), { method: 'PUT', body: { value: 1 } }),
+    ]) {
       expect([told.status, told.body?.code]).toEqual([503, 'REPLICA_UNAVAILABLE']);
       expect([...(told.body?.missingRegions as string[])].sort()).toEqual([...HOLDERS].sort());
     }
@@ -134,7 +150,9 @@ describe('a namespace that ap-northeast holds nothing of, used through ap-northe
 
   async function ofNamespace(nodeUrl: string): Promise<Map<string, string>> {
     const { records } = await contentsOf(nodeUrl);
-    return new Map([...records].filter(([key]) => key.startsWith('europe/')).map(([key, record]) => [key, comparable(record)]));
+    return new Map(
+      [...records].filter(([key]) => key.startsWith('europe/')).map(([key, record]) => [key, comparable(record)]),
+    );
   }
 });
 
@@ -147,7 +165,11 @@ describe('a region of two nodes with a store each', () => {
   beforeAll(async () => {
     cluster = await newCluster({ 'us-east': NODES, 'eu-central': ['eu-1'] });
     await cluster.startAll();
-    const told = await Promise.all(keys.map((key, at) => ask(`${cluster.url(NODES[at % 2] as string)}/kv/${key}`, { method: 'PUT', body: { value: key } })));
+    const told = await Promise.all(
+      keys.map((key, at) =>
+        ask(`${cluster.url(NODES[at % 2] as string)}/kv/${key}`, { method: 'PUT', body: { value: key } }),
+      ),
+    );
     expect(told.map(({ status }) => status)).toEqual(keys.map(() => 201));
   });
 
@@ -155,15 +177,20 @@ describe('a region of two nodes with a store each', () => {
 
   it('serves every key through both', async () => {
     for (const node of NODES) {
-      for (const key of keys) expect((await ask(`${cluster.url(node)}/kv/${key}`)).body).toMatchObject({ value: key, conflict: false });
+      for (const key of keys)
+        expect((await ask(`${cluster.url(node)}/kv/${key}`)).body).toMatchObject({ value: key, conflict: false });
     }
   });
 
   it('keeps each key on one of them, and all in the other region', async () => {
     const [first, second] = await Promise.all(NODES.map((node) => contentsOf(cluster.url(node))));
-    const held = keys.map((key) => [first, second].filter((contents) => contents?.records.has(`default/${key}`)).length);
+    const held = keys.map(
+      (key) => [first, second].filter((contents) => contents?.records.has(`default/${key}`)).length,
+    );
     expect(held).toEqual(keys.map(() => 1));
-    const shares = [first, second].map((contents) => keys.filter((key) => contents?.records.has(`default/${key}`)).length);
+    const shares = [first, second].map(
+      (contents) => keys.filter((key) => contents?.records.has(`default/${key}`)).length,
+    );
     for (const share of shares) expect(share).toBeGreaterThan(PAIR_KEYS / 4);
     const holdsAll = async () => {
       const { records } = await contentsOf(cluster.url('eu-1'));
@@ -212,7 +239,10 @@ describe('a region of two nodes with a store each', () => {
     const through = cluster.client('us-1');
     for (const key of keys) expect((await through.get(key))?.key).toBe(key);
     for (const key of keys.slice(0, 20)) await through.put(key, 'written meanwhile');
-    await eventually(async () => (await through.health()).peers.every(({ node, reachable }) => reachable === (node !== 'us-2')), { what: 'the death to be known' });
+    await eventually(
+      async () => (await through.health()).peers.every(({ node, reachable }) => reachable === (node !== 'us-2')),
+      { what: 'the death to be known' },
+    );
     const listed: string[] = [];
     for await (const { key } of through.list({ prefix: 'pair-' })) listed.push(key);
     expect(listed).toEqual(keys);

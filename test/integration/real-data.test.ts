@@ -40,7 +40,9 @@ describe('135,233 cities imported in us-east', () => {
     await appendFile(file, `${EXACT_ROWS.join('\n')}\n`);
     rows = (await readFile(file, 'utf8')).trimEnd().split('\n').map(rowOf).sort(byKey);
     const startedMs = performance.now();
-    const imported = await runMeridian(['import', file, '--endpoint', demo.urls['us-east'], '--json'], { folder: demo.dataDir });
+    const imported = await runMeridian(['import', file, '--endpoint', demo.urls['us-east'], '--json'], {
+      folder: demo.dataDir,
+    });
     const importedMs = performance.now();
     expect(imported.stderr.filter((line) => !/^import [\d,]+ rows/.test(line))).toEqual([]);
     expect(imported.code).toBe(0);
@@ -51,7 +53,9 @@ describe('135,233 cities imported in us-east', () => {
     }
     const convergedMs = performance.now();
     const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`;
-    console.info(`${rows.length} rows: import ${seconds(importedMs - startedMs)}, then everywhere after ${seconds(convergedMs - importedMs)}`);
+    console.info(
+      `${rows.length} rows: import ${seconds(importedMs - startedMs)}, then everywhere after ${seconds(convergedMs - importedMs)}`,
+    );
   }, 150_000);
 
   afterAll(() => demo?.remove());
@@ -64,7 +68,13 @@ describe('135,233 cities imported in us-east', () => {
 
   it('are listed in ap-northeast in the order of their keys, byte for byte, none missing and none besides', async () => {
     expect(await listed(demo.urls['ap-northeast'], '', rows)).toBe(rows.length);
-    expect(await listed(demo.urls['ap-northeast'], 'city:', rows.filter(({ key }) => key.startsWith('city:')))).toBe(CITIES);
+    expect(
+      await listed(
+        demo.urls['ap-northeast'],
+        'city:',
+        rows.filter(({ key }) => key.startsWith('city:')),
+      ),
+    ).toBe(CITIES);
   });
 
   it('are listed by country', async () => {
@@ -81,7 +91,10 @@ describe('135,233 cities imported in us-east', () => {
   it('are read by key in ap-northeast, as a value and as the bytes that were sent', async () => {
     const client = demo.client('ap-northeast');
     const step = Math.floor(rows.length / SAMPLE);
-    const sample = [...rows.filter((_row, at) => at % step === 0), ...rows.filter(({ key }) => key.startsWith('exact:'))];
+    const sample = [
+      ...rows.filter((_row, at) => at % step === 0),
+      ...rows.filter(({ key }) => key.startsWith('exact:')),
+    ];
     for (const { key, value } of sample) {
       const raw = await client.getRaw(key);
       expect(raw?.contentType).toBe('application/json');
@@ -147,7 +160,10 @@ async function listed(url: string, prefix: string, expected: readonly Row[]): Pr
 
 /** Of the rows of cities as a set. */
 async function sortedHash(file: string): Promise<{ rows: number; hash: string }> {
-  const lines = (await readFile(file, 'utf8')).trimEnd().split('\n').filter((line) => line.startsWith('{"key":"city:'));
+  const lines = (await readFile(file, 'utf8'))
+    .trimEnd()
+    .split('\n')
+    .filter((line) => line.startsWith('{"key":"city:'));
   const hash = createHash('sha256');
   for (const line of lines.sort()) hash.update(`${line}\n`);
   return { rows: lines.length, hash: hash.digest('hex') };

@@ -34,7 +34,9 @@ export async function contentsOf(url: string): Promise<StoreContents> {
 
 /** What two stores that hold the same must agree in, whatever the order in which it came. */
 export function comparable({ vector, siblings, ledger = [] }: PortableRecord): string {
-  const dots = [...siblings, ...ledger].map(({ store, sequence, body, timeMs }) => `${store}:${sequence}:${timeMs}:${body}`).sort();
+  const dots = [...siblings, ...ledger]
+    .map(({ store, sequence, body, timeMs }) => `${store}:${sequence}:${timeMs}:${body}`)
+    .sort();
   return JSON.stringify([Object.entries(vector).sort(([a], [b]) => (a < b ? -1 : 1)), dots]);
 }
 

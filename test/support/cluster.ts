@@ -64,7 +64,10 @@ export class Cluster {
 
   /** Starts one node and does not wait. */
   spawn(node: string, { args = [], env = {} }: StartOptions = {}): MeridianProcess {
-    const process = new MeridianProcess(['serve', '--cluster', this.file, '--node', node, ...args], { folder: this.folder, env });
+    const process = new MeridianProcess(['serve', '--cluster', this.file, '--node', node, ...args], {
+      folder: this.folder,
+      env,
+    });
     this.#processes.set(node, process);
     return process;
   }
@@ -116,10 +119,17 @@ function clusterText(shape: Shape, places: ReadonlyMap<string, Place>, rttMs: nu
     name,
     latitude: 10 * at,
     longitude: 10 * at,
-    nodes: nodes.map((node) => ({ name: node, http: places.get(node)?.http, peer: places.get(node)?.peer, store: `./${node}` })),
+    nodes: nodes.map((node) => ({
+      name: node,
+      http: places.get(node)?.http,
+      peer: places.get(node)?.peer,
+      store: `./${node}`,
+    })),
   }));
   const names = Object.keys(shape);
-  const rtt = Object.fromEntries(names.flatMap((one, at) => names.slice(at + 1).map((other) => [`${one}|${other}`, rttMs])));
+  const rtt = Object.fromEntries(
+    names.flatMap((one, at) => names.slice(at + 1).map((other) => [`${one}|${other}`, rttMs])),
+  );
   // JSON is YAML.
   return JSON.stringify({ cluster: 'test', secretFile: './cluster.secret', regions, wan: { rtt } }, undefined, 2);
 }

@@ -45,7 +45,9 @@ export class Demo {
   constructor(process: MeridianProcess, dataDir: string, basePort: number) {
     this.process = process;
     this.dataDir = dataDir;
-    this.urls = Object.fromEntries(REGIONS.map((region, at) => [region, `http://127.0.0.1:${basePort + at}`])) as Record<Region, string>;
+    this.urls = Object.fromEntries(
+      REGIONS.map((region, at) => [region, `http://127.0.0.1:${basePort + at}`]),
+    ) as Record<Region, string>;
   }
 
   client(region: Region, options: Omit<ClientOptions, 'endpoint'> = {}): MeridianClient {
@@ -73,7 +75,10 @@ export class Demo {
   async kill(region: Region): Promise<void> {
     const pid = await this.pid(region);
     process.kill(pid, 'SIGKILL');
-    await eventually(async () => (await this.pid(region).catch(() => 0)) !== pid, { what: `the end of ${region}`, everyMs: 5 });
+    await eventually(async () => (await this.pid(region).catch(() => 0)) !== pid, {
+      what: `the end of ${region}`,
+      everyMs: 5,
+    });
   }
 
   /** Once the region's node takes requests. */
@@ -104,7 +109,10 @@ export class Demo {
     await eventually(
       async () => {
         const healths = await Promise.all(this.clients().map((client) => client.health()));
-        return healths.every(({ peers, store }) => store.isFilled === true && peers.length === REGIONS.length - 1 && peers.every(({ reachable }) => reachable));
+        return healths.every(
+          ({ peers, store }) =>
+            store.isFilled === true && peers.length === REGIONS.length - 1 && peers.every(({ reachable }) => reachable),
+        );
       },
       { what: 'regions that are filled and hear from each other', withinMs },
     );

@@ -33,6 +33,7 @@ export async function hop(demo: Demo, name: string, hops: Hops, isOver: () => bo
       hops.unserved++;
       // It may have been written all the same: what this key should show is not known any more.
       round++;
+      await sleep(PAUSE_MS);
       continue;
     }
     session = written.headers.get('meridian-session') ?? session;

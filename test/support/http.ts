@@ -13,7 +13,10 @@ export interface HttpTold {
 }
 
 /** One request, sent once; a body goes as JSON. Fails only where no whole answer comes. */
-export async function ask(url: string, { method = 'GET', headers = {}, body, timeoutMs = 10_000 }: HttpAsk = {}): Promise<HttpTold> {
+export async function ask(
+  url: string,
+  { method = 'GET', headers = {}, body, timeoutMs = 10_000 }: HttpAsk = {},
+): Promise<HttpTold> {
   const sent = Object.entries({ ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) });
   const response = await fetch(url, {
     method,
@@ -22,7 +25,11 @@ export async function ask(url: string, { method = 'GET', headers = {}, body, tim
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   const text = await response.text();
-  return { status: response.status, headers: response.headers, body: text === '' ? undefined : (JSON.parse(text) as Record<string, unknown>) };
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: text === '' ? undefined : (JSON.parse(text) as Record<string, unknown>),
+  };
 }
 
 /** Whether a failed fetch surely never reached anybody. */

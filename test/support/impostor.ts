@@ -1,10 +1,10 @@
 import { connect, type Socket } from 'node:net';
 import type { NodeName } from '@meridian/core/ids';
-import { dialerHandshake } from '@meridian/server/adapters/tcp/handshake';
+import { PROTOCOL_VERSION } from '@meridian/core/wire/protocol';
 import { deriveKey } from '@meridian/server/adapters/system/derive-key';
 import { FrameReader } from '@meridian/server/adapters/tcp/frame-reader';
+import { dialerHandshake } from '@meridian/server/adapters/tcp/handshake';
 import { NONCE_CHARS } from '@meridian/server/adapters/tcp/handshake-frames';
-import { PROTOCOL_VERSION } from '@meridian/core/wire/protocol';
 import { systemRandom } from './system-random.ts';
 
 export interface Claims {

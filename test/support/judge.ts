@@ -22,7 +22,9 @@ function faultsOfKey(key: string, tries: readonly Try[], record: PortableRecord 
     if (one.outcome !== 'acknowledged' || !one.dot) continue;
     const name = `${one.dot.store}:${one.dot.sequence}`;
     if (!covers(vector, one.dot)) faults.push(`${key}: ${told(one)} is not in the vector`);
-    const superseding = tries.filter((other) => other !== one && other.outcome !== 'refused' && maySupersede(other, one));
+    const superseding = tries.filter(
+      (other) => other !== one && other.outcome !== 'refused' && maySupersede(other, one),
+    );
     if (present.has(name)) {
       const known = superseding.find(({ outcome }) => outcome === 'acknowledged');
       if (known) faults.push(`${key}: ${told(one)} is there, though ${told(known)} had seen it`);

@@ -29,7 +29,15 @@ export interface Try {
 }
 
 /** Codes that promise that nothing was written. */
-const NOTHING_WRITTEN = new Set(['QUORUM_UNAVAILABLE', 'REPLICA_UNAVAILABLE', 'SESSION_NOT_COVERED', 'KEY_NOT_FOUND', 'SHUTTING_DOWN', 'STORE_UNAVAILABLE', 'KEY_EXISTS']);
+const NOTHING_WRITTEN = new Set([
+  'QUORUM_UNAVAILABLE',
+  'REPLICA_UNAVAILABLE',
+  'SESSION_NOT_COVERED',
+  'KEY_NOT_FOUND',
+  'SHUTTING_DOWN',
+  'STORE_UNAVAILABLE',
+  'KEY_EXISTS',
+]);
 const LEVELS = ['eventual', 'eventual', 'session', 'quorum'];
 const CONTENDED_KEYS = 12;
 const PAUSE_MS = 25;
@@ -95,7 +103,12 @@ export class Load {
   }
 
   /** One write, put down in the history. A session is not sent, so the token that comes back names this write alone. */
-  async put(region: Region, key: string, value: string | null, { level, context }: { level: string; context?: string | undefined }): Promise<{ tried: Try; context?: string; told?: HttpTold }> {
+  async put(
+    region: Region,
+    key: string,
+    value: string | null,
+    { level, context }: { level: string; context?: string | undefined },
+  ): Promise<{ tried: Try; context?: string; told?: HttpTold }> {
     const past = context === undefined ? undefined : this.#tokens.openContext(keyOf(key), context);
     const tried: Try = { key, region, level, value, outcome: 'unknown', ...(past ? { past } : {}) };
     this.tries.push(tried);
@@ -122,12 +135,13 @@ export class Load {
     }
     tried.outcome = 'acknowledged';
     const [dot, ...more] = this.#tokens.openSession(headers.get('meridian-session') ?? undefined);
-    if (!dot || more.length > 0) throw new Error(`the session of one write names ${more.length + (dot ? 1 : 0)} writes`);
+    if (!dot || more.length > 0)
+      throw new Error(`the session of one write names ${more.length + (dot ? 1 : 0)} writes`);
     tried.dot = { store: dot[0], sequence: dot[1] };
     if (tried.past) return;
     // A blind write has seen what its replica held: all of the record but the write itself.
     const after = new Map(this.#tokens.openContext(keyOf(tried.key), headers.get('meridian-context') ?? undefined));
-    after.set(dot[0], (dot[1] - 1) as typeof dot[1]);
+    after.set(dot[0], (dot[1] - 1) as (typeof dot)[1]);
     tried.past = after;
   }
 }

@@ -122,7 +122,10 @@ export class MeridianProcess {
 }
 
 /** Runs a command to its end. */
-export async function runMeridian(args: readonly string[], options: MeridianOptions): Promise<Ended & { stdout: string[]; stderr: string[] }> {
+export async function runMeridian(
+  args: readonly string[],
+  options: MeridianOptions,
+): Promise<Ended & { stdout: string[]; stderr: string[] }> {
   const process = new MeridianProcess(args, options);
   const ended = await process.ended;
   return { ...ended, stdout: process.stdout, stderr: process.stderr };

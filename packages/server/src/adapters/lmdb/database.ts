@@ -12,6 +12,7 @@ import {
   writeSequence,
   writeText,
 } from './key-codec.ts';
+import { IndexSweep } from './index-sweep.ts';
 import { ValueArena } from './value-arena.ts';
 
 const FORMAT = 1;
@@ -37,6 +38,7 @@ export class Database {
   readonly #records: lmdb.Database<Buffer, string>;
   readonly #index: lmdb.Database<Buffer, number>;
   readonly #arena = new ValueArena();
+  readonly #sweep: IndexSweep;
 
   /** @throws what LMDB fails with */
   constructor(path: string) {
@@ -60,6 +62,11 @@ export class Database {
       void this.#root.close();
       throw error;
     }
+    this.#sweep = new IndexSweep({
+      counts: () => ({ live: entriesOf(this.#records), all: entriesOf(this.#index) }),
+      rowsAfter: (after) => this.#index.getRange({ start: after + 1, end: Number.MAX_SAFE_INTEGER }),
+      sequenceOf: (key) => this.read(key)?.sequence,
+    });
   }
 
   /** LMDB gives up its whole environment, reads too, where it could not write the page that makes a commit valid. */
@@ -84,12 +91,12 @@ export class Database {
     }
   }
 
+  /** Rows whose keys have moved on to later ones, or were removed, are still in the index until the sweep takes them: they are passed over. */
   *rowsAfter(after: Sequence): Generator<Row & { readonly key: RecordKey }> {
     for (const { key: sequence, value } of this.#index.getRange({ start: after + 1, end: Number.MAX_SAFE_INTEGER })) {
       const key = value.toString('utf8') as RecordKey;
       const row = this.read(key);
-      if (row?.sequence !== sequence) throw new Error(`the index and the records disagree at sequence ${sequence}`);
-      yield { key, sequence: row.sequence, record: row.record };
+      if (row?.sequence === sequence) yield { key, sequence: row.sequence, record: row.record };
     }
   }
 
@@ -129,8 +136,9 @@ export class Database {
    * @throws what LMDB failed with
    */
   async commit(changes: FlushChanges): Promise<void> {
+    const swept = this.#sweep.next(changes.rows.length);
     try {
-      await this.#root.batch(() => this.#write(changes));
+      await this.#root.batch(() => this.#write(changes, swept));
     } catch (error) {
       throw await causeOf(error);
     } finally {
@@ -139,7 +147,7 @@ export class Database {
   }
 
   /** Nothing in here may throw: what was put before would be committed alone. */
-  #write({ before, after, rows, removed, staleRows }: FlushChanges): void {
+  #write({ before, after, rows, removed }: FlushChanges, swept: readonly number[]): void {
     for (const { key, sequence, record } of rows) {
       const value = this.#arena.take(SEQUENCE_BYTES + record.length);
       writeSequence(sequence, value, 0);
@@ -148,7 +156,7 @@ export class Database {
       void this.#index.put(sequence, this.#textBytes(key));
     }
     for (const key of removed) void this.#records.remove(key);
-    for (const sequence of staleRows) void this.#index.remove(sequence);
+    for (const sequence of swept) void this.#index.remove(sequence);
     this.#writeState(before, after);
   }
 
@@ -174,8 +182,13 @@ export class Database {
     }
   }
 
+  /** Rows of the index, stale ones among them. */
+  get indexRows(): number {
+    return entriesOf(this.#index);
+  }
+
   figures(): { records: number; bytesUsed: number } {
-    const stats = this.#records.getStats() as TreeStats;
+    const stats = statsOf(this.#records);
     return { records: stats.entryCount, bytesUsed: (stats.lastPageNumber + 1) * stats.root.pageSize };
   }
 
@@ -189,6 +202,14 @@ interface TreeStats {
   readonly entryCount: number;
   readonly lastPageNumber: number;
   readonly root: { readonly pageSize: number };
+}
+
+function statsOf(database: { getStats(): object }): TreeStats {
+  return database.getStats() as TreeStats;
+}
+
+function entriesOf(database: { getStats(): object }): number {
+  return statsOf(database).entryCount;
 }
 
 export class UnknownFormat extends Error {
