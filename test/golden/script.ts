@@ -22,7 +22,7 @@ const decoder = new TextDecoder();
  *   get KEY at REGION [as READER] [level LEVEL] [in NAMESPACE] [session NAME]
  *   delete KEY at REGION | list at REGION | ledger KEY at REGION in NAMESPACE
  *   namespace NAME JSON at REGION
- *   split REGION REGION | cut off REGION | heal | crash REGION | restart REGION | wait SECONDS | settle
+ *   split REGION REGION | cut off REGION | heal | crash REGION | wipe REGION | restart REGION | wait SECONDS | settle
  */
 export async function playScript(text: string): Promise<string> {
   const player = new Player();
@@ -176,6 +176,7 @@ class Player {
       for (const other of this.#cluster.members) if (other !== alone) cut(alone, other);
     } else if (verb === 'heal') network.heal();
     else if (verb === 'crash') this.#cluster.crash(this.#member(rest[0]));
+    else if (verb === 'wipe') this.#cluster.wipe(this.#member(rest[0]));
     else if (verb === 'restart') await this.#cluster.start(this.#member(rest[0]));
     else if (verb === 'wait') await this.#time.sleep(Number(rest[0]) * 1000);
     else if (verb !== 'settle') throw new Error(`the script says '${verb}', which is no command`);

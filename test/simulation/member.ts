@@ -8,7 +8,8 @@ export interface Member {
   readonly name: NodeName;
   readonly region: RegionName;
   readonly storeName: StoreName;
-  readonly disk: SimulatedDisk;
+  /** Another one after a wipe. */
+  disk: SimulatedDisk;
   clockOffsetMs: number;
   /** The running process, if there is one. */
   process: Process | undefined;

@@ -119,6 +119,12 @@ export class SimulatedCluster {
     member.disk.crash(this.#random);
   }
 
+  /** The disk of a member that is not running is lost, and an empty one put in its place. */
+  wipe(member: Member): void {
+    this.crash(member);
+    member.disk = new SimulatedDisk();
+  }
+
   jumpClock(member: Member, offsetMs: number): void {
     member.clockOffsetMs = offsetMs;
     if (member.process) member.process.clock.offsetMs = offsetMs;

@@ -109,7 +109,7 @@ export class Cluster {
 
   /** Kills what still runs and removes everything. */
   async remove(): Promise<void> {
-    await Promise.all([...this.#processes.values()].map((process) => process.end ?? process.kill()));
+    await Promise.all([...this.#processes.values()].map((process) => process.kill()));
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }

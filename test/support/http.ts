@@ -37,3 +37,8 @@ export function wasRefused(error: unknown): boolean {
   const cause = error instanceof Error ? (error.cause as { code?: string } | undefined) : undefined;
   return cause?.code === 'ECONNREFUSED';
 }
+
+/** The regions that a problem names as missing, in the order of their names. */
+export function missingRegions({ body }: HttpTold): readonly string[] {
+  return (body?.missingRegions as readonly string[] | undefined)?.toSorted() ?? [];
+}

@@ -13,7 +13,7 @@ export interface MeridianOptions {
 
 export interface Ended {
   readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
+  readonly signal: string | null;
 }
 
 const running = new Set<ChildProcessByStdio<null, Readable, Readable>>();
@@ -93,7 +93,7 @@ export class MeridianProcess {
     return [...this.stdout.slice(-20), ...this.stderr.slice(-20)].join('\n');
   }
 
-  signal(signal: NodeJS.Signals): void {
+  signal(signal: 'SIGTERM' | 'SIGKILL'): void {
     this.#child.kill(signal);
   }
 

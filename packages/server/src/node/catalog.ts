@@ -74,6 +74,8 @@ export class Catalog {
   readonly #byId = new Map<NamespaceId, Known>();
   readonly #generations = new Map<string, number>();
   readonly #everyStore: readonly Replica[];
+  /** Stores that hold all of a namespace, because their region has no other: no key of it need be hashed to know. */
+  readonly #wholeHolders = new WeakMap<Namespace, Map<StoreName, boolean>>();
   #onPlacementChange: (namespace: Namespace) => void = () => {};
   #onDrop: (id: NamespaceId) => void = () => {};
 
@@ -176,7 +178,24 @@ export class Catalog {
     if (key.startsWith(CATALOG_PREFIX)) return true;
     const namespace = this.#byId.get(namespaceIdOf(key));
     if (!namespace || namespace === 'dropped') return false;
+    if (this.#holdsAllOf(namespace, store)) return true;
     return this.#placement.hosts(store, namespace.placement, partitionOf(this.#hashes.text, key));
+  }
+
+  #holdsAllOf(namespace: Namespace, store: StoreName): boolean {
+    let holders = this.#wholeHolders.get(namespace);
+    if (!holders) {
+      holders = new Map();
+      this.#wholeHolders.set(namespace, holders);
+    }
+    let holdsAll = holders.get(store);
+    if (holdsAll === undefined) {
+      const region = this.#placement.regionOfStore(store);
+      const replicas = region === undefined ? 0 : namespace.placement === 'all' ? 1 : (namespace.placement[region] ?? 0);
+      holdsAll = region !== undefined && replicas >= this.#placement.storesOf(region).length;
+      holders.set(store, holdsAll);
+    }
+    return holdsAll;
   }
 
   isHeldHere(key: RecordKey): boolean {

@@ -10,8 +10,8 @@ const FILLED_NOTE = 'filled-under-layout';
 
 /**
  * Whether this store holds what its place on the ring obliges it to. A new store, or one whose place has grown, takes writes
- * at once, but answers no quorum until it has taken in all that every live origin holds, and these with itself make up a
- * majority: one donor's copy lacks what others had not yet shipped to it.
+ * at once, but answers no quorum until it has taken in all that every live origin holds, and enough of them are: one donor's
+ * copy lacks what others had not yet shipped to it.
  */
 export class Filling {
   readonly #store: Store;
@@ -73,16 +73,27 @@ export class Filling {
     if (this.#isFilled) return;
     const others = this.#placement.allStores().filter(({ name }) => this.#peers.ofStore(name) !== undefined);
     let filledFrom = 0;
+    let isNewCluster = true;
     for (const { name } of others) {
       const peer = this.#peers.ofStore(name);
-      const isFilledFrom = peer?.storeId !== undefined && this.#store.positions.get(peer.storeId)?.isFilled === true;
-      if (isFilledFrom) filledFrom += 1;
+      if (peer?.storeId !== undefined && this.#store.positions.get(peer.storeId)?.isFilled) filledFrom += 1;
       else if (this.#peers.isStoreLive(name)) return;
+      if (peer?.storeId !== undefined && peer.isFilled) isNewCluster = false;
     }
-    if (filledFrom + 1 < quorumOf(others.length + 1)) return;
+    if (filledFrom < this.#origins(others.length, isNewCluster)) return;
     this.#isFilled = true;
     await this.#inherit();
     await this.#store.setNote(FILLED_NOTE, this.#fingerprint);
     this.#log.info({ origins: filledFrom, sequence: this.#store.sequence }, 'this store is filled');
+  }
+
+  /**
+   * From how many others a fill must have come. Whatever a majority once acknowledged without or with this store's lost copy
+   * must be among them: so many that they meet every majority's remainder. Where nobody is filled yet there is nothing to
+   * lose, and a majority that can talk may begin.
+   */
+  #origins(others: number, isNewCluster: boolean): number {
+    const quorum = quorumOf(others + 1);
+    return Math.min(others, isNewCluster ? quorum - 1 : others + 2 - quorum);
   }
 }

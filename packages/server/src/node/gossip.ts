@@ -1,5 +1,5 @@
 import { sequenceIn } from '@meridian/core/causality/version-vector';
-import type { NodeName, Sequence, StoreId } from '@meridian/core/ids';
+import { type NodeName, type Sequence, type StoreId, storeNameOf } from '@meridian/core/ids';
 import { GREETING, type Greeting, PING, type Ping, PONG } from '@meridian/core/wire/messages';
 import { vectorEntries } from '@meridian/core/wire/vector-entries';
 import type { CancelTimer } from '../ports/clock.ts';
@@ -79,11 +79,18 @@ export class Gossip {
       log.error(figures, 'a peer stands on another store than in this layout');
       return;
     }
-    const former = peers.greeted(peer, greeting);
+    const former = peers.greeted(peer, greeting) ?? this.#formerIdOf(peer);
     this.#compareWithSelf(peer);
     this.#following.follow(peer);
     if (former !== undefined) this.#onStoreReplaced(peer, former);
     if (peers.areAllGreeted) this.#openGate();
+  }
+
+  /** The id under which this peer's store was followed once, where it is followed for the first time under the one it has now. */
+  #formerIdOf(peer: Peer): StoreId | undefined {
+    const { positions } = this.#state.store;
+    if (peer.storeId === undefined || positions.has(peer.storeId)) return undefined;
+    return [...positions.keys()].find((id) => storeNameOf(id) === peer.storeName);
   }
 
   pingAll(): void {

@@ -1,5 +1,5 @@
 /**
- * One-line faults that the simulator switches on to prove that its checks can fail (test/simulation/planted-bugs.ts says
+ * One-line faults that the simulator switches on to prove that its checks can fail (test/simulation/planted.ts says
  * within how many seeds each is found). Nothing else sets them; a server's settings cannot reach them.
  */
 export type PlantedBug =

@@ -15,13 +15,22 @@ export class Tokens {
   /** A session's token is mostly the one just given out: opening and sealing it again is the same work twice. */
   #lastSession: { readonly text: string; readonly token: VersionVector } = { text: '', token: EMPTY_VECTOR };
 
+  /** The bytes of the vector written last: a read seals the same one as context and as session token. */
+  #lastWritten: { readonly vector: VersionVector; readonly bytes: Uint8Array } | undefined;
+
   constructor(seal: Seal) {
     this.#seal = seal;
   }
 
   context(key: RecordKey, vector: VersionVector): string {
+    return this.#seal.seal(`context\0${key}`, this.#bytesOf(vector));
+  }
+
+  #bytesOf(vector: VersionVector): Uint8Array {
+    if (this.#lastWritten?.vector === vector) return this.#lastWritten.bytes;
     writeVector(writer, vector);
-    return this.#seal.seal(`context\0${key}`, writer.take());
+    this.#lastWritten = { vector, bytes: writer.take() };
+    return this.#lastWritten.bytes;
   }
 
   /** A validator of what the context stands for: the context's own signature. */
@@ -31,8 +40,7 @@ export class Tokens {
 
   session(token: VersionVector): string {
     if (token === this.#lastSession.token && this.#lastSession.text !== '') return this.#lastSession.text;
-    writeVector(writer, token);
-    const text = this.#seal.seal('session', writer.take());
+    const text = this.#seal.seal('session', this.#bytesOf(token));
     this.#lastSession = { text, token };
     return text;
   }

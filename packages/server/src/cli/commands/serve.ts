@@ -19,8 +19,6 @@ export async function serve(flags: object, dependencies: Dependencies): Promise<
   const place = findNode(options.clusterFile, options.nodeName);
   node.log.info(
     {
-      node: options.nodeName,
-      region: place?.region.name,
       http: place?.node.http,
       wanLab: options.settings.wanLab,
       tookMs: Math.round(performance.now() - startedMs),
