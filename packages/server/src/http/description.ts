@@ -13,6 +13,9 @@ import type { App, Site } from './site.ts';
 const DOCS_POLICY =
   "default-src 'self'; base-uri 'self'; object-src 'none'; frame-ancestors 'none'; img-src 'self' data:; script-src 'self'; style-src 'self' 'unsafe-inline'";
 
+/** The bar on top only offers to open other servers' descriptions. */
+const DOCS_STYLE = '.swagger-ui .topbar { display: none }';
+
 /** Before the routes: it collects their schemas as they are added. */
 export async function installDescription(app: App, version: string): Promise<void> {
   await app.register(fastifySwagger, {
@@ -32,6 +35,7 @@ export async function installDescription(app: App, version: string): Promise<voi
   });
   for (const schema of [Problem, Envelope, Written]) app.addSchema(schema);
   await app.register(fastifySwaggerUi, {
+    theme: { title: 'Meridian API', css: [{ filename: 'meridian.css', content: DOCS_STYLE }] },
     routePrefix: '/docs',
     staticCSP: DOCS_POLICY,
     uiConfig: { deepLinking: true, validatorUrl: null },
