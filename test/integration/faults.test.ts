@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { PortableRecord } from '@meridian/server/node/service';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contentsOf, differences, type StoreContents } from '../support/changes.ts';
 import { type Demo, REGIONS, type Region, startDemo } from '../support/demo.ts';
@@ -6,7 +7,7 @@ import { eventually } from '../support/eventually.ts';
 import { type Hops, hop } from '../support/hopper.ts';
 import { ask, type HttpTold, missingRegions } from '../support/http.ts';
 import { faultsIn } from '../support/judge.ts';
-import { Load } from '../support/load.ts';
+import { Load, type Try } from '../support/load.ts';
 
 const CUT_OFF = 'ap-northeast';
 const KILLED = 'eu-central';
@@ -159,6 +160,46 @@ describe('three regions under load, split and healed, one killed, another paused
 
   it('keeps every acknowledged write in every region, or a write that had seen it, and nothing else', () => {
     for (const one of contents) expect(faultsIn(one, load.tries)).toEqual([]);
+  });
+
+  it('would be seen to lose a write, or to bring one back', () => {
+    const [{ store, upTo, records }] = contents as [StoreContents];
+    const kept = load.tries.find(({ key, outcome }) => outcome === 'acknowledged' && key.startsWith('unique:')) as Try;
+    const isDeleted = (key: string) =>
+      load.tries.some((other) => other.key === key && other.value === null && other.outcome === 'acknowledged');
+    const deleted = load.tries.find(
+      ({ key, value }) => key.startsWith('deleted:') && value !== null && isDeleted(key),
+    ) as Try;
+    const record = records.get(`default/${deleted.key}`);
+    const changed = (key: string, siblings: PortableRecord['siblings']) => {
+      const before = records.get(`default/${key}`);
+      return {
+        store,
+        upTo,
+        records: new Map(records).set(`default/${key}`, {
+          namespace: 'default',
+          key,
+          vector: before?.vector ?? {},
+          siblings,
+        }),
+      };
+    };
+    expect(faultsIn(changed(kept.key, []), load.tries)).toEqual([
+      expect.stringContaining('is gone, and no write had seen it'),
+    ]);
+    const revived = {
+      timeMs: 0,
+      body: Buffer.from(JSON.stringify(deleted.value)).toString('base64'),
+      contentType: 'application/json',
+      expiresAtMs: null,
+    };
+    const siblings = [
+      ...(record?.siblings ?? []),
+      { ...revived, store: String(deleted.dot?.store), sequence: Number(deleted.dot?.sequence) },
+    ];
+    expect(faultsIn(changed(deleted.key, siblings), load.tries)).toEqual([
+      expect.stringContaining('is there, though the delete'),
+    ]);
   });
 
   it('shows concurrent writes of both sides of a split as the same siblings everywhere, with the same context', async () => {

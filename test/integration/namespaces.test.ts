@@ -5,7 +5,7 @@ import { type Demo, REGIONS, type Region, startDemo } from '../support/demo.ts';
 import { eventually } from '../support/eventually.ts';
 import { ask, missingRegions } from '../support/http.ts';
 
-const RACES = 25;
+const RACES = 24;
 const DROPS = 10;
 
 describe('namespaces in three regions', () => {
@@ -107,22 +107,25 @@ describe('namespaces in three regions', () => {
     for (let race = 0; race < RACES; race++) {
       const name = `race-${race}`;
       const [one, other] = [REGIONS[race % 3] as Region, REGIONS[(race + 1) % 3] as Region];
+      // Used as soon as each has its answer, before all know which of the two it is.
+      const createAndUse = async (region: Region, body: object) => {
+        const created = await create(region, name, body);
+        const put = await ask(url(region, `/${name}/kv/${region}`), { method: 'PUT', body: { value: race } });
+        return [created.status, created.body?.code, put.status, put.body?.code];
+      };
+      const placement = { 'us-east': 1, 'eu-central': 1, 'ap-northeast': race % 2 };
       const answers = await Promise.all([
-        create(one, name, { conflict: 'siblings', defaultTtl: 111, placement: 'all' }),
-        create(other, name, {
-          conflict: 'lww',
-          defaultTtl: 222,
-          placement: { 'us-east': 1, 'eu-central': 1, 'ap-northeast': race % 2 },
-        }),
+        createAndUse(one, { conflict: 'siblings', defaultTtl: 111, placement: 'all' }),
+        createAndUse(other, { conflict: 'lww', defaultTtl: 222, placement }),
       ]);
-      for (const { status } of answers) expect([200, 201, 409, 501]).toContain(status);
-      expect(answers.some(({ status }) => status === 201)).toBe(true);
-      // Used at once, before all know which of the two it is.
-      const puts = await Promise.all(
-        REGIONS.map((region) => ask(url(region, `/${name}/kv/${region}`), { method: 'PUT', body: { value: race } })),
-      );
-      for (const [at, { status, body }] of puts.entries())
-        expect([name, REGIONS[at], status, body?.code]).toEqual([name, REGIONS[at], 201, undefined]);
+      // The later of the two may find that the placement was decided otherwise, which cannot be changed yet.
+      const [created, changed, refused] = [
+        [201, undefined],
+        [200, undefined],
+        [501, 'NOT_BUILT'],
+      ].map((head) => [...head, 201, undefined]);
+      for (const answer of answers) expect([created, changed, refused]).toContainEqual(answer);
+      expect(answers).toContainEqual(created);
       const shown = await eventually(
         async () => {
           const [first, ...others] = await Promise.all(
@@ -136,7 +139,7 @@ describe('namespaces in three regions', () => {
       seen.add(String(definition.conflict));
       // No mixture of the two.
       expect([definition.conflict, definition.defaultTtl].join()).toMatch(/^(siblings,111|lww,222)$/);
-      for (const region of REGIONS) await everywhere(`/${name}/kv/${region}`, (body) => body?.value === race);
+      for (const region of [one, other]) await everywhere(`/${name}/kv/${region}`, (body) => body?.value === race);
     }
     console.info(`${RACES} races won by ${[...seen].join(' and ')}`);
   });
@@ -248,7 +251,9 @@ describe('namespaces in three regions', () => {
         ask(url(dropper, `/${name}`), { method: 'DELETE' }),
         create(changer, name, { defaultTtl: 999 }),
       ]);
-      expect(told.map(({ status }) => status)).toEqual([204, expect.toBeOneOf([200, 201])]);
+      // The change may find, before it is done or after, that the drop stands.
+      const changed = expect.toBeOneOf([200, 201, 404, 409]) as number;
+      expect(told.map(({ status }) => status)).toEqual([204, changed]);
       const held = async () => {
         const all = await Promise.all(
           REGIONS.map(async (region) => {

@@ -21,6 +21,7 @@ const running = new Set<ChildProcessByStdio<null, Readable, Readable>>();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
+process.once('SIGTERM', () => process.exit(143));
 
 /** One run of `bin/meridian`, with all it says kept. */
 export class MeridianProcess {
@@ -32,12 +33,10 @@ export class MeridianProcess {
   end: Ended | undefined;
 
   constructor(args: readonly string[], { folder, env = {} }: MeridianOptions) {
-    // A process group of its own: a Ctrl-C at the terminal is for the test, which then stops it.
     this.#child = spawn(EXECUTABLE, args, {
       cwd: folder,
       env: { ...withoutSettings(process.env), NO_COLOR: '1', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
     });
     running.add(this.#child);
     this.#keep(this.#child.stdout, this.stdout);
