@@ -6,6 +6,7 @@ import type { Level, ReadAnswer, RequestOptions } from '@meridian/server/node/se
 import type { Member } from '../simulation/member.ts';
 import { SeededRandom } from '../simulation/seeded-random.ts';
 import { SimulatedCluster } from '../simulation/simulated-cluster.ts';
+import type { SimulatedDisk } from '../simulation/simulated-store.ts';
 import { Trace } from '../simulation/trace.ts';
 import { VirtualTime } from '../simulation/virtual-time.ts';
 
@@ -22,7 +23,7 @@ const decoder = new TextDecoder();
  *   get KEY at REGION [as READER] [level LEVEL] [in NAMESPACE] [session NAME]
  *   delete KEY at REGION | list at REGION | ledger KEY at REGION in NAMESPACE
  *   namespace NAME JSON at REGION
- *   split REGION REGION | cut off REGION | heal | crash REGION | wipe REGION | restart REGION | wait SECONDS | settle
+ *   split REGION REGION | cut off REGION | heal | crash REGION | wipe REGION | backup REGION | restore REGION | restart REGION | wait SECONDS | settle
  */
 export async function playScript(text: string): Promise<string> {
   const player = new Player();
@@ -44,6 +45,7 @@ class Player {
   readonly #cluster: SimulatedCluster;
   readonly #readers = new Map<string, ReadAnswer>();
   readonly #sessions = new Map<string, string>();
+  readonly #backups = new Map<string, SimulatedDisk>();
 
   constructor() {
     const watcher = { onDecision: () => undefined, onDurable: () => undefined };
@@ -176,7 +178,10 @@ class Player {
       for (const other of this.#cluster.members) if (other !== alone) cut(alone, other);
     } else if (verb === 'heal') network.heal();
     else if (verb === 'crash') this.#cluster.crash(this.#member(rest[0]));
-    else if (verb === 'wipe') this.#cluster.wipe(this.#member(rest[0]));
+    else if (verb === 'wipe') this.#cluster.replaceDisk(this.#member(rest[0]));
+    else if (verb === 'backup') this.#backups.set(rest[0] ?? '', this.#member(rest[0]).disk.copy());
+    else if (verb === 'restore')
+      this.#cluster.replaceDisk(this.#member(rest[0]), this.#backups.get(rest[0] ?? '')?.copy());
     else if (verb === 'restart') await this.#cluster.start(this.#member(rest[0]));
     else if (verb === 'wait') await this.#time.sleep(Number(rest[0]) * 1000);
     else if (verb !== 'settle') throw new Error(`the script says '${verb}', which is no command`);

@@ -21,12 +21,15 @@ describe('a region whose disk is full', () => {
       cluster.start('us-1', { args: ['--disk-reserve-bytes', String(bavail * bsize - ROOM_BYTES)] }),
       cluster.start('eu-1'),
     ]);
-    await eventually(async () => (await cluster.client('us-1').health()).status === 'ok', { what: 'two connected nodes' });
+    await eventually(async () => (await cluster.client('us-1').health()).status === 'ok', {
+      what: 'two connected nodes',
+    });
   });
 
   afterAll(() => cluster?.remove());
 
-  const put = (node: string, key: string) => ask(`${cluster.url(node)}/kv/${key}`, { method: 'PUT', body: { value: key } });
+  const put = (node: string, key: string) =>
+    ask(`${cluster.url(node)}/kv/${key}`, { method: 'PUT', body: { value: key } });
   const get = (node: string, key: string) => ask(`${cluster.url(node)}/kv/${key}`);
 
   it('refuses writes with 507, goes on reading, and heals by itself when there is room', async () => {
@@ -45,8 +48,12 @@ describe('a region whose disk is full', () => {
 
     rmSync(ballast);
     await eventually(async () => (await put('us-1', 'after')).status === 201, { what: 'writes once there is room' });
-    await eventually(async () => (await get('us-1', 'elsewhere')).status === 200, { what: 'catching up with what came meanwhile' });
-    await eventually(async () => (await get('eu-1', 'after')).status === 200, { what: 'replication after the disk was full' });
+    await eventually(async () => (await get('us-1', 'elsewhere')).status === 200, {
+      what: 'catching up with what came meanwhile',
+    });
+    await eventually(async () => (await get('eu-1', 'after')).status === 200, {
+      what: 'replication after the disk was full',
+    });
     expect((await cluster.client('us-1').health()).store.isWritable).toBe(true);
   });
 });

@@ -119,10 +119,10 @@ export class SimulatedCluster {
     member.disk.crash(this.#random);
   }
 
-  /** The disk of a member that is not running is lost, and an empty one put in its place. */
-  wipe(member: Member): void {
+  /** The process ends, and another disk is put in the place of the one it had: an empty one, or a copy from earlier. */
+  replaceDisk(member: Member, disk = new SimulatedDisk()): void {
     this.crash(member);
-    member.disk = new SimulatedDisk();
+    member.disk = disk;
   }
 
   jumpClock(member: Member, offsetMs: number): void {

@@ -31,7 +31,13 @@ export function program(dependencies: Dependencies): Command {
     .configureOutput({
       writeOut: (text) => void dependencies.stdout.write(text),
       writeErr: (text) => void dependencies.stderr.write(text),
-      outputError: (text, write) => write(`meridian: ${text.replace(/^error: /, '')}`),
+      outputError: (text, write) =>
+        write(
+          `meridian: ${text
+            .trimEnd()
+            .replace(/^error: /, '')
+            .replaceAll(/\s*\n\s*/g, ' ')}\n`,
+        ),
       getOutHelpWidth: () => Math.min(100, dependencies.stdout.columns ?? 80),
       getErrHelpWidth: () => Math.min(100, dependencies.stderr.columns ?? 80),
       getOutHasColors: () => styleFor(dependencies.stdout, dependencies.env)('bold', '') !== '',

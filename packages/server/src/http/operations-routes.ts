@@ -81,13 +81,18 @@ const WanBody = strictObject({
       description: 'Pairs of regions whose links are cut.',
     }),
   ),
+  oneWay: Type.Optional(
+    Type.Boolean({
+      description: 'The splits cut what the first region of a pair sends to the second, not what comes back.',
+    }),
+  ),
   heal: Type.Optional(Type.Literal(true, { description: 'Restores all links.' })),
   rtt: Type.Optional(
     mapOf(Type.Number({ minimum: 0, maximum: 60_000 }), {
       description: '`region|region` -> round trip in milliseconds.',
     }),
   ),
-  loss: Type.Optional(Type.Number({ minimum: 0, maximum: 1, description: 'Share of messages lost.' })),
+  loss: Type.Optional(Type.Number({ minimum: 0, maximum: 0.9, description: 'Share of messages lost.' })),
 });
 
 const health = ['Health'];

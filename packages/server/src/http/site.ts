@@ -20,10 +20,11 @@ export interface MetricsSource {
 /** A change of the emulated links of this node. */
 export interface WanChange {
   readonly split?: readonly (readonly [string, string])[];
+  readonly oneWay?: boolean;
   readonly heal?: true;
   /** `region|region` -> round trip in milliseconds. */
   readonly rtt?: Readonly<Record<string, number>>;
-  /** Share of messages lost, 0 to 1. */
+  /** Share of messages lost, 0 to 0.9. */
   readonly loss?: number;
 }
 

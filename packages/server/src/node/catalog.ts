@@ -49,10 +49,20 @@ export function namespaceIdFor(name: string, generation: number): NamespaceId {
   return `${name}.${generation.toString(36)}` as NamespaceId;
 }
 
-/** Of several definitions made at once the same one stands everywhere: the record's winner. */
+/**
+ * Of several definitions made at once the same one stands everywhere: of the latest generation, a drop before a change (the
+ * data may be gone already), else the record's winner.
+ */
 export function definitionIn(record: VersionedRecord | undefined): Definition | undefined {
-  const body = record?.siblings[0]?.body;
-  return body ? (JSON.parse(fromUtf8(body)) as Definition) : undefined;
+  let standing: Definition | undefined;
+  for (const { body } of record?.siblings ?? []) {
+    if (!body) continue;
+    const definition = JSON.parse(fromUtf8(body)) as Definition;
+    const isLater = !standing || definition.generation > standing.generation;
+    const isDropOfIt = definition.generation === standing?.generation && definition.isDropped;
+    if (isLater || isDropOfIt) standing = definition;
+  }
+  return standing;
 }
 
 const decoder = new TextDecoder();
@@ -191,7 +201,8 @@ export class Catalog {
     let holdsAll = holders.get(store);
     if (holdsAll === undefined) {
       const region = this.#placement.regionOfStore(store);
-      const replicas = region === undefined ? 0 : namespace.placement === 'all' ? 1 : (namespace.placement[region] ?? 0);
+      const replicas =
+        region === undefined ? 0 : namespace.placement === 'all' ? 1 : (namespace.placement[region] ?? 0);
       holdsAll = region !== undefined && replicas >= this.#placement.storesOf(region).length;
       holders.set(store, holdsAll);
     }

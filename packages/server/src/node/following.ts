@@ -1,6 +1,6 @@
 import { EMPTY_VECTOR, join, type VersionVector } from '@meridian/core/causality/version-vector';
 import type { NodeName, RecordKey, Sequence, StoreId } from '@meridian/core/ids';
-import { namespaceIdOf } from '@meridian/core/ids';
+import { namespaceIdOf, storeNameOf } from '@meridian/core/ids';
 import { joinsOn, positionAfter, START_POSITION, type StreamPosition } from '@meridian/core/replication/change-stream';
 import { APPLIED, type Changes, FETCH, FOLLOW, fetchResult } from '@meridian/core/wire/messages';
 import type { Clock } from '../ports/clock.ts';
@@ -139,8 +139,20 @@ export class Following {
   #ask(origin: Origin): void {
     origin.movedAtMs = this.#clock.monotonicMs();
     const { cursor, applied, isFilled } = this.#store.positions.get(origin.storeId) ?? START_POSITION;
-    const isFill = !isFilled && !this.#isFilled();
+    const isFill = !isFilled && (!this.#isFilled() || this.#lackedOfFormerIds(origin).length > 0);
     this.#transport.send(origin.node, [FOLLOW, origin.storeId, this.#store.id, cursor, applied, isFill]);
+  }
+
+  /**
+   * An origin with a new id may hold writes under its former one that never reached this store, and streams only what is of
+   * the new one: then all of it is wanted, and with it comes the claim.
+   */
+  #lackedOfFormerIds(origin: Origin): [StoreId, Sequence][] {
+    const name = storeNameOf(origin.storeId);
+    return [...origin.claims].filter(
+      ([id, sequence]) =>
+        id !== origin.storeId && storeNameOf(id) === name && (this.#store.positions.get(id)?.applied ?? 0) < sequence,
+    );
   }
 
   /** Asks again where an origin is known to be ahead and nothing has come for a while: a lost batch leaves no other trace. */
@@ -236,9 +248,19 @@ export class Following {
     const { writes, result } = mergeRows(shifted, joined, this.#clock.wallMs(), this.#bugs);
     return {
       writes,
-      ...(isSamePosition(position, before) ? {} : { positions: new Map([[originId, position]]) }),
+      ...(isSamePosition(position, before) ? {} : { positions: this.#positionsAfter(originId, before, position) }),
       result: { position, rows: joined.length, aheadOfSelf: result.aheadOfSelf },
     };
+  }
+
+  #positionsAfter(originId: StoreId, before: StreamPosition, after: StreamPosition): Map<StoreId, StreamPosition> {
+    const positions = new Map([[originId, after]]);
+    const origin = [...this.#origins.values()].find(({ storeId }) => storeId === originId);
+    if (before.isFilled || !after.isFilled || !origin) return positions;
+    for (const [id, sequence] of this.#lackedOfFormerIds(origin)) {
+      positions.set(id, { cursor: sequence, applied: sequence, isFilled: true });
+    }
+    return positions;
   }
 
   #afterMerge(origin: Origin, { position, rows, aheadOfSelf }: Merged): void {

@@ -21,6 +21,7 @@ export class Gossip {
   readonly #gate: WriteGate;
   readonly #onStoreReplaced: (peer: Peer, former: StoreId) => void;
   readonly #pingsSent = new Map<NodeName, { readonly count: number; readonly atMs: number }>();
+  readonly #startedAtMs: number;
   #cancelTimer: CancelTimer = () => {};
   #isRenewing = false;
 
@@ -36,14 +37,21 @@ export class Gossip {
     this.#following = following;
     this.#gate = gate;
     this.#onStoreReplaced = onStoreReplaced;
+    this.#startedAtMs = state.clock.monotonicMs();
   }
 
-  /** A restarted store may be older than what its peers have of it. It asks those it can reach before it takes a write. */
+  /**
+   * A restarted store may be older than what its peers have of it. It asks those it can reach before it takes a write; where
+   * it can ask nobody, the first write finds a store with a new id, whatever its disk may be.
+   */
   start(): void {
     const { store, peers, clock } = this.#state;
     if (store.isNew || peers.count === 0) return;
     this.#gate.hold();
-    this.#cancelTimer = clock.timer(FIRST_GREETING_MS, () => this.#openGate());
+    this.#cancelTimer = clock.timer(FIRST_GREETING_MS, () => {
+      if (peers.isAnyGreeted) this.#openGate();
+      else this.#gate.holdUntilWanted(() => this.#renewUnasked());
+    });
   }
 
   stop(): void {
@@ -57,13 +65,13 @@ export class Gossip {
 
   onUp(peer: Peer): void {
     peer.isUp = true;
-    this.#state.log.info({ peer: peer.node, region: peer.region }, 'peer connected');
+    this.#state.log.info({ peer: peer.node, peerRegion: peer.region }, 'peer connected');
     this.#greet(peer);
   }
 
   onDown(peer: Peer, reason: string, isStopping: boolean): void {
     peer.isUp = false;
-    if (!isStopping) this.#state.log.warn({ peer: peer.node, region: peer.region, reason }, 'peer disconnected');
+    if (!isStopping) this.#state.log.warn({ peer: peer.node, peerRegion: peer.region, reason }, 'peer disconnected');
   }
 
   #greet(peer: Peer): void {
@@ -73,7 +81,7 @@ export class Gossip {
   }
 
   onGreeting(peer: Peer, greeting: Greeting): void {
-    const { peers, log } = this.#state;
+    const { peers, log, clock } = this.#state;
     if (greeting[1] !== peer.storeName) {
       const figures = { peer: peer.node, theirs: greeting[1], ours: peer.storeName };
       log.error(figures, 'a peer stands on another store than in this layout');
@@ -83,7 +91,7 @@ export class Gossip {
     this.#compareWithSelf(peer);
     this.#following.follow(peer);
     if (former !== undefined) this.#onStoreReplaced(peer, former);
-    if (peers.areAllGreeted) this.#openGate();
+    if (peers.areAllGreeted || clock.monotonicMs() - this.#startedAtMs >= FIRST_GREETING_MS) this.#openGate();
   }
 
   /** The id under which this peer's store was followed once, where it is followed for the first time under the one it has now. */
@@ -122,15 +130,47 @@ export class Gossip {
     if (sent?.count === count) this.#state.peers.measured(peer, this.#state.clock.monotonicMs() - sent.atMs);
   }
 
-  /** Whether a peer has seen writes of this store that this store does not have. */
+  /** Whether a peer has seen writes of this store, under this id or one that it had, that this store does not have. */
   #compareWithSelf(peer: Peer): void {
-    this.renewIfBehind(sequenceIn(peer.applied, this.#state.store.id));
+    const { self, store, filling, coverage, log } = this.#state;
+    this.renewIfBehind(sequenceIn(peer.applied, store.id));
+    if (!filling.isFilled() || this.#isRenewing) return;
+    for (const [id, seen] of peer.applied) {
+      if (id === store.id || storeNameOf(id) !== self.store || seen <= coverage.appliedOf(id)) continue;
+      const refilled = filling.begin('peers have seen more of it under a former id than it holds');
+      refilled
+        .then(() => this.#following.followAllAnew())
+        .catch((error: unknown) => log.error({ reason: (error as Error).message }, 'filling this store anew failed'));
+      return;
+    }
   }
 
-  /** Takes a new id where `seen`, which somebody has seen of this store, is above all that it holds. */
-  renewIfBehind(seen: Sequence): void {
+  /** Nobody could be asked whether this disk is as young as it looks. A new id costs an entry in vectors; a dot issued twice loses a write. */
+  #renewUnasked(): void {
     const { store, log } = this.#state;
-    if (this.#isRenewing || seen <= store.sequence) return;
+    this.#isRenewing = true;
+    log.warn(
+      { store: store.id, sequence: store.sequence },
+      'no peer could be asked how far this store had come: it takes a new id',
+    );
+    store
+      .renewId()
+      .then(() => this.#following.followAllAnew())
+      .catch((error: unknown) => log.error({ reason: (error as Error).message }, 'taking a new store id failed'))
+      .finally(() => {
+        this.#isRenewing = false;
+        this.#gate.open();
+        for (const peer of this.#state.peers.all()) if (peer.isUp) this.#greet(peer);
+      });
+  }
+
+  /**
+   * Takes a new id where `seen`, which somebody has seen of this store, is above all that it holds, or surely was above all
+   * that it held at its start.
+   */
+  renewIfBehind(seen: Sequence, isSurelyBehind = false): void {
+    const { store, log } = this.#state;
+    if (this.#isRenewing || (seen <= store.sequence && !isSurelyBehind)) return;
     this.#isRenewing = true;
     this.#gate.hold();
     const figures = { store: store.id, sequence: store.sequence, seen };

@@ -1,7 +1,7 @@
 import { dotText } from '@meridian/core/causality/dot';
 import { TIME_MS_MAX } from '@meridian/core/causality/hybrid-clock';
 import { isLive, type LedgerEntry, type Sibling } from '@meridian/core/causality/record';
-import { EMPTY_VECTOR } from '@meridian/core/causality/version-vector';
+import { EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
 import { recordKey } from '@meridian/core/ids';
 import { checkPlacement, type Layout, type Placement } from '@meridian/core/placement/layout';
 import { DEFAULT_NAMESPACE, type Namespace } from '@meridian/core/placement/namespace';
@@ -16,6 +16,14 @@ import type { Writes } from './writes.ts';
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const TTL_SECONDS_MAX = 100 * 365 * 24 * 3600;
+
+interface Refreshed {
+  readonly definition: Definition | undefined;
+  /** What of the record was seen: the context of a change that rests on it. */
+  readonly seen: VersionVector;
+}
+
+const NOTHING_FOUND: Refreshed = { definition: undefined, seen: EMPTY_VECTOR };
 
 /**
  * Namespaces: records of the catalog, which every store holds, written and read at level quorum. Of two definitions made at
@@ -43,7 +51,8 @@ export class Namespaces {
     const askedAtMs = this.#unknown.get(name);
     const isRecent = askedAtMs !== undefined && clock.monotonicMs() - askedAtMs < UNKNOWN_NAMESPACE_MS;
     if (NAME.test(name) && !isRecent) {
-      await this.#refresh(name, options).catch(() => undefined);
+      // Where no majority answers, nobody can say that there is none of this name: the error says so.
+      await this.#refresh(name, options);
       const found = this.#state.catalog.get(name);
       if (found) return found;
       if (this.#unknown.size > 1000) this.#unknown.clear();
@@ -55,11 +64,11 @@ export class Namespaces {
   }
 
   /** Brings this node's knowledge of one definition up to what a majority of nodes has. @throws QUORUM_UNAVAILABLE */
-  async #refresh(name: string, options: RequestOptions): Promise<Definition | undefined> {
+  async #refresh(name: string, options: RequestOptions): Promise<Refreshed> {
     const key = definitionKey(name);
     const { record } = await this.#reads.readQuorum(key, { ...options, level: 'quorum' });
     if (record) await this.#state.replica.merge([{ key, bytes: encodeRecord(record) }]);
-    return definitionIn(record);
+    return { definition: definitionIn(record), seen: record?.vector ?? EMPTY_VECTOR };
   }
 
   async put(
@@ -78,8 +87,8 @@ export class Namespaces {
     if (change.placement !== undefined) ensurePlacement(change.placement, this.#layout);
     checkSeconds('defaultTtl', change.defaultTtlSeconds);
     checkSeconds('ledger.keepSeconds', change.ledgerKeepSeconds);
-    const former =
-      (await this.#refresh(name, options)) ?? (name === DEFAULT_NAMESPACE ? DEFAULT_DEFINITION : undefined);
+    const { definition: found, seen } = await this.#refresh(name, options);
+    const former = found ?? (name === DEFAULT_NAMESPACE ? DEFAULT_DEFINITION : undefined);
     const isNew = !former || former.isDropped;
     if (!isNew) refuseMove(name, former, change);
     const definition: Definition = {
@@ -89,28 +98,32 @@ export class Namespaces {
       ...(change.defaultTtlSeconds === undefined ? {} : { defaultTtlSeconds: change.defaultTtlSeconds }),
       ...(change.ledgerKeepSeconds === undefined ? {} : { ledgerKeepSeconds: change.ledgerKeepSeconds }),
     };
-    await this.#store(name, definition, options);
+    await this.#store(name, definition, seen, options);
     this.#unknown.delete(name);
-    return { namespace: this.#state.catalog.get(name) as Namespace, isNew };
+    const namespace = this.#state.catalog.get(name);
+    if (!namespace)
+      throw new MeridianError('NAMESPACE_CONFLICT', 'the namespace was dropped at the same time', { namespace: name });
+    return { namespace, isNew };
   }
 
   async drop(name: string, options: RequestOptions): Promise<void> {
     if (name === DEFAULT_NAMESPACE)
       throw new MeridianError('NAMESPACE_CONFLICT', 'the namespace default always exists', { namespace: name });
-    const former = NAME.test(name) ? await this.#refresh(name, options) : undefined;
+    const { definition: former, seen } = NAME.test(name) ? await this.#refresh(name, options) : NOTHING_FOUND;
     if (!former || former.isDropped)
       throw new MeridianError('NAMESPACE_NOT_FOUND', 'no namespace of this name is known', {
         namespace: name.slice(0, 64),
       });
-    await this.#store(name, { ...former, isDropped: true }, options);
+    await this.#store(name, { ...former, isDropped: true }, seen, options);
   }
 
-  async #store(name: string, definition: Definition, options: RequestOptions): Promise<void> {
+  async #store(name: string, definition: Definition, seen: VersionVector, options: RequestOptions): Promise<void> {
     const input = {
       body: definitionBody(definition),
       contentType: 'application/json',
       ttlMs: null,
-      context: undefined,
+      // What came in since was not looked at, and must stand beside this: a drop above all.
+      context: seen,
       session: EMPTY_VECTOR,
       onlyIfAbsent: false,
     };

@@ -101,7 +101,9 @@ export class MeridianNode implements service.Service {
       bugs,
       readyToWrite,
     };
-    this.#shipper = new Shipper(store, transport, catalog, clock, log, limits, bugs);
+    this.#shipper = new Shipper(store, transport, catalog, clock, log, limits, bugs, (seen) =>
+      this.#gossip.renewIfBehind(seen, true),
+    );
     this.#following = new Following(
       parts,
       { catalog, replica, calls, peers, limits, bugs, isFilled: filling.isFilled },
@@ -421,7 +423,7 @@ export class MeridianNode implements service.Service {
   }
 
   isReady(): boolean {
-    return this.#isStarted && !this.#isStopping && this.#gate.isOpen;
+    return this.#isStarted && !this.#isStopping && this.#gate.isReady;
   }
 
   regions(): Promise<readonly service.RegionStatus[]> {

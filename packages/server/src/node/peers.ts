@@ -70,6 +70,11 @@ export class Peers {
     return this.#byNode.size;
   }
 
+  get isAnyGreeted(): boolean {
+    for (const peer of this.#byNode.values()) if (peer.storeId !== undefined) return true;
+    return false;
+  }
+
   get areAllGreeted(): boolean {
     for (const peer of this.#byNode.values()) if (peer.storeId === undefined) return false;
     return true;

@@ -200,7 +200,7 @@ export class Reads {
     const targets = this.#livePeers(key);
     metrics.readsQuorum += 1;
     if (targets.length + (isHere ? 1 : 0) < required) {
-      const missing = places.filter(({ store }) => store !== self.store && !peers.isStoreLive(store));
+      const missing = places.filter(({ store }) => (store === self.store ? !isHere : !peers.isStoreLive(store)));
       throw quorumUnavailable(required, targets.length + (isHere ? 1 : 0), missing);
     }
     return this.#gather(key, places, required, isHere, targets, options);

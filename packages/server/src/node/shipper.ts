@@ -53,6 +53,8 @@ export class Shipper {
   readonly #bugs: PlantedBugs;
   readonly #followers = new Map<NodeName, Follower>();
   readonly #times: CommitTimes;
+  readonly #startSequence: Sequence;
+  readonly #onAheadOfSelf: (seen: Sequence) => void;
   #isStopped = false;
   #rowsSent = 0;
   #batchesSent = 0;
@@ -65,6 +67,7 @@ export class Shipper {
     log: Log,
     limits: StreamLimits,
     bugs: PlantedBugs,
+    onAheadOfSelf: (seen: Sequence) => void,
   ) {
     this.#store = store;
     this.#transport = transport;
@@ -73,6 +76,8 @@ export class Shipper {
     this.#log = log;
     this.#limits = limits;
     this.#bugs = bugs;
+    this.#startSequence = store.sequence;
+    this.#onAheadOfSelf = onAheadOfSelf;
     this.#times = new CommitTimes(store.sequence, clock.wallMs());
   }
 
@@ -99,6 +104,9 @@ export class Shipper {
   onFollow(node: NodeName, storeName: StoreName, [, origin, followerId, cursor, applied, isFill]: Follow): void {
     if (origin !== this.#store.id || this.#isStopped) return;
     const former = this.#followers.get(node);
+    // Nothing was shipped to it yet in this life of the store: what it has seen, it saw before.
+    const seen = Math.max(cursor, applied) as Sequence;
+    if (!former && seen > this.#startSequence) this.#onAheadOfSelf(seen);
     const follower: Follower = {
       node,
       storeName,

@@ -131,9 +131,9 @@ export class Writes {
 
   #ensureReachable(targets: readonly Place[], required: number, level: Level): void {
     const { self, peers, filling } = this.#state;
-    const missing = targets.filter(({ store }) => store !== self.store && !peers.isStoreLive(store));
     const isHere = level !== 'quorum' || filling.isFilled();
-    const reached = targets.length - missing.length - (isHere ? 0 : 1);
+    const missing = targets.filter(({ store }) => (store === self.store ? !isHere : !peers.isStoreLive(store)));
+    const reached = targets.length - missing.length;
     if (reached < required) throw quorumUnavailable(required, reached, missing);
   }
 

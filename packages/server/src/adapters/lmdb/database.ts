@@ -2,6 +2,7 @@ import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
 import * as lmdb from 'lmdb';
 import type { FollowPosition } from '../../ports/store.ts';
 import type { FlushChanges, StoreState } from '../group-commit.ts';
+import { IndexSweep } from './index-sweep.ts';
 import {
   KEY_BYTES_MAX,
   type KeyCodec,
@@ -12,7 +13,6 @@ import {
   writeSequence,
   writeText,
 } from './key-codec.ts';
-import { IndexSweep } from './index-sweep.ts';
 import { ValueArena } from './value-arena.ts';
 
 const FORMAT = 1;

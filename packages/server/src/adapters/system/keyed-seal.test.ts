@@ -23,7 +23,9 @@ describe('the seal', () => {
   it('is the hash its comment says it is', () => {
     const key = Buffer.from(deriveKey('k', 'seal'));
     const payload = Buffer.from('payload').toString('base64url');
-    const mac = createHash('sha256').update(`${key.toString('base64url')}4:ctx!${payload}`).digest('base64url');
+    const mac = createHash('sha256')
+      .update(`${key.toString('base64url')}4:ctx!${payload}`)
+      .digest('base64url');
     expect(keyedSeal(key).seal('ctx!', Buffer.from('payload'))).toBe(payload + mac.slice(0, 22));
   });
 

@@ -24,6 +24,7 @@ interface DemoFlags {
 }
 
 const READY_MS_MAX = 60_000;
+const WELL_MS_MAX = 10_000;
 const READY_POLL_MS = 50;
 const PORTS_PATIENCE_MS = 3_000;
 
@@ -64,6 +65,7 @@ async function runRegions(
   try {
     for (const region of regions) region.start();
     await Promise.all(nodes.map(({ http }, at) => whenReady(http, regions[at] as RegionProcess, stopping.signal)));
+    await Promise.all(nodes.map(({ http }) => whenWell(http, stopping.signal)));
     if (!stopping.signal.aborted) welcome(file, regions, flags, dependencies);
     await stopped;
     dependencies.stdout.write('stopping\n');
@@ -141,6 +143,17 @@ async function whenReady(http: string, region: RegionProcess, signal: AbortSigna
         `${region.node} is not ready after ${READY_MS_MAX / 1_000} s; its log says why`,
       );
     }
+    await sleep(READY_POLL_MS);
+  }
+}
+
+/** The regions have found each other, so that quorums answer from the first request on. Not waited for for ever: they serve. */
+async function whenWell(http: string, signal: AbortSignal): Promise<void> {
+  const client = new MeridianClient({ endpoint: `http://${http}`, session: false });
+  const deadlineMs = performance.now() + WELL_MS_MAX;
+  while (!signal.aborted && performance.now() < deadlineMs) {
+    const health = await client.health().catch(() => undefined);
+    if (health?.status === 'ok') return;
     await sleep(READY_POLL_MS);
   }
 }

@@ -1,6 +1,7 @@
 import type { Style } from '../output/style.ts';
 
-/** Levels of pino. */
+/** The numbers of pino's levels; a node writes their names. */
+const NUMBERS: Readonly<Record<string, number>> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, fatal: 60 };
 const WARNING = 40;
 const LEVELS: readonly (readonly [number, string, Parameters<Style>[0]])[] = [
   [50, 'error', 'red'],
@@ -15,7 +16,7 @@ export function shownLogLine(node: string, line: string, isVerbose: boolean, sty
   const event = parseEvent(line);
   const start = `${style('dim', `${node} │`)} `;
   if (!event) return line.trim() === '' ? undefined : start + line;
-  const level = typeof event.level === 'number' ? event.level : 30;
+  const level = typeof event.level === 'number' ? event.level : (NUMBERS[String(event.level)] ?? 30);
   if (level < WARNING && !isVerbose) return undefined;
   const [, name, look] = LEVELS.find(([from]) => level >= from) ?? [0, 'info', 'green' as const];
   const figures = Object.entries(event)
