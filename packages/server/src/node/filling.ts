@@ -7,6 +7,8 @@ import type { Store } from '../ports/store.ts';
 import type { Peers } from './peers.ts';
 
 const FILLED_NOTE = 'filled-under-layout';
+/** In place of a layout: positions are about to be forgotten. A store that finds it at its start goes on there. */
+const FORGETTING = 'forgetting';
 
 /**
  * Whether this store holds what its place on the ring obliges it to. A new store, or one whose place has grown, takes writes
@@ -21,6 +23,10 @@ export class Filling {
   readonly #log: Log;
   #inheritedClaims: () => VersionVector = () => EMPTY_VECTOR;
   #isFilled: boolean;
+  #isEnding = false;
+  #owesForgetting = false;
+  #isForgetting = false;
+  #begun = 0;
 
   constructor(store: Store, peers: Peers, placement: PlacementTable, fingerprint: string, log: Log) {
     this.#store = store;
@@ -48,17 +54,32 @@ export class Filling {
 
   async begin(reason: string): Promise<void> {
     this.#isFilled = false;
-    await this.#store.forgetPositions();
-    await this.#store.setNote(FILLED_NOTE, '');
+    this.#begun += 1;
+    this.#owesForgetting = true;
+    await this.#forget(this.#begun);
     this.#log.warn({ reason }, 'this store takes in anew what its peers hold; it answers no quorum until then');
   }
 
+  /** Until it is done the positions say of a former fill that it was this one. Tried again by `check` where the disk refuses. */
+  async #forget(begun: number): Promise<void> {
+    this.#isForgetting = true;
+    try {
+      await this.#store.setNote(FILLED_NOTE, FORGETTING);
+      await this.#store.forgetPositions();
+      await this.#store.setNote(FILLED_NOTE, '');
+      if (begun === this.#begun) this.#owesForgetting = false;
+    } finally {
+      this.#isForgetting = false;
+    }
+  }
+
   /** Stores that are gone stream nothing: what they wrote came with the fill, and so does the claim to hold it. */
-  async #inherit(): Promise<void> {
+  async #inherit(begun: number): Promise<void> {
     const living = new Set([this.#store.id, ...[...this.#peers.all()].map(({ storeId }) => storeId)]);
     const gone = [...this.#inheritedClaims()].filter(([store]) => !living.has(store));
     if (gone.length === 0) return;
     await this.#store.update([], (view) => {
+      if (begun !== this.#begun) return { writes: [], result: undefined };
       const positions = new Map(
         gone.map(([store, sequence]) => {
           const applied = Math.max(sequence, view.position(store)?.applied ?? 0) as Sequence;
@@ -70,7 +91,8 @@ export class Filling {
   }
 
   async check(): Promise<void> {
-    if (this.#isFilled) return;
+    if (this.#isFilled || this.#isEnding || this.#isForgetting) return;
+    if (this.#owesForgetting) return this.#forget(this.#begun);
     const others = this.#placement.allStores().filter(({ name }) => this.#peers.ofStore(name) !== undefined);
     let filledFrom = 0;
     let isNewCluster = true;
@@ -81,9 +103,21 @@ export class Filling {
       if (peer?.storeId !== undefined && peer.isFilled) isNewCluster = false;
     }
     if (filledFrom < this.#origins(others.length, isNewCluster)) return;
-    this.#isFilled = true;
-    await this.#inherit();
+    this.#isEnding = true;
+    try {
+      await this.#end(this.#begun, filledFrom);
+    } finally {
+      this.#isEnding = false;
+    }
+  }
+
+  /** Filled only once that is on disk; and not at all where another fill was begun meanwhile. */
+  async #end(begun: number, filledFrom: number): Promise<void> {
+    await this.#inherit(begun);
+    if (begun !== this.#begun) return;
     await this.#store.setNote(FILLED_NOTE, this.#fingerprint);
+    if (begun !== this.#begun) return;
+    this.#isFilled = true;
     this.#log.info({ origins: filledFrom, sequence: this.#store.sequence }, 'this store is filled');
   }
 

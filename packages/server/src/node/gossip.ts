@@ -10,6 +10,9 @@ import type { NodeState } from './node-state.ts';
 import type { Peer } from './peers.ts';
 import type { WriteGate } from './write-gate.ts';
 
+/** Ten seconds of them. */
+const PINGS_UNANSWERED_MAX = 20;
+
 /**
  * What nodes tell each other of themselves: who they are, how far they have come, that they are there. A store that learns
  * from a peer that it is older than what it once sent takes a new id here, before it takes another write.
@@ -20,7 +23,10 @@ export class Gossip {
   readonly #following: Following;
   readonly #gate: WriteGate;
   readonly #onStoreReplaced: (peer: Peer, former: StoreId) => void;
-  readonly #pingsSent = new Map<NodeName, { readonly count: number; readonly atMs: number }>();
+  /** By count: a round trip may take longer than the time between two pings. */
+  readonly #pingsSent = new Map<NodeName, Map<number, number>>();
+  readonly #misplaced = new Set<NodeName>();
+  #pingCount = 0;
   readonly #startedAtMs: number;
   #cancelTimer: CancelTimer = () => {};
   #isRenewing = false;
@@ -56,7 +62,7 @@ export class Gossip {
 
   stop(): void {
     this.#cancelTimer();
-    this.#gate.open();
+    this.#gate.refuse();
   }
 
   #openGate(): void {
@@ -84,7 +90,8 @@ export class Gossip {
     const { peers, log, clock } = this.#state;
     if (greeting[1] !== peer.storeName) {
       const figures = { peer: peer.node, theirs: greeting[1], ours: peer.storeName };
-      log.error(figures, 'a peer stands on another store than in this layout');
+      if (!this.#misplaced.has(peer.node)) log.error(figures, 'a peer stands on another store than in this layout');
+      this.#misplaced.add(peer.node);
       return;
     }
     const former = peers.greeted(peer, greeting) ?? this.#formerIdOf(peer);
@@ -102,14 +109,24 @@ export class Gossip {
   }
 
   pingAll(): void {
-    const { peers, store, filling, coverage, clock } = this.#state;
+    const { peers, store, filling, coverage } = this.#state;
+    this.#pingCount += 1;
     for (const peer of peers.all()) {
       if (!peer.isUp) continue;
-      const count = (this.#pingsSent.get(peer.node)?.count ?? 0) + 1;
-      this.#pingsSent.set(peer.node, { count, atMs: clock.monotonicMs() });
+      this.#notePing(peer.node);
       const claims = vectorEntries(coverage.claims());
-      this.#transport.send(peer.node, [PING, count, store.id, store.sequence, filling.isFilled(), claims]);
+      this.#transport.send(peer.node, [PING, this.#pingCount, store.id, store.sequence, filling.isFilled(), claims]);
     }
+  }
+
+  #notePing(node: NodeName): void {
+    let sent = this.#pingsSent.get(node);
+    if (!sent) {
+      sent = new Map();
+      this.#pingsSent.set(node, sent);
+    }
+    sent.set(this.#pingCount, this.#state.clock.monotonicMs());
+    sent.delete(this.#pingCount - PINGS_UNANSWERED_MAX);
   }
 
   onPing(peer: Peer, ping: Ping): void {
@@ -117,7 +134,7 @@ export class Gossip {
     this.#transport.send(peer.node, [PONG, ping[1]]);
     if (peer.storeId !== ping[2]) {
       // Its greeting was lost, as any message can be: a ping tells the same.
-      this.onGreeting(peer, [GREETING, peer.storeName, ping[2], ping[3], ping[4], ping[5]]);
+      this.onGreeting(peer, [GREETING, storeNameOf(ping[2]), ping[2], ping[3], ping[4], ping[5]]);
       return;
     }
     peers.pinged(peer, ping);
@@ -127,7 +144,10 @@ export class Gossip {
 
   onPong(peer: Peer, count: number): void {
     const sent = this.#pingsSent.get(peer.node);
-    if (sent?.count === count) this.#state.peers.measured(peer, this.#state.clock.monotonicMs() - sent.atMs);
+    const atMs = sent?.get(count);
+    if (!sent || atMs === undefined) return;
+    for (const earlier of sent.keys()) if (earlier <= count) sent.delete(earlier);
+    this.#state.peers.measured(peer, this.#state.clock.monotonicMs() - atMs);
   }
 
   /** Whether a peer has seen writes of this store, under this id or one that it had, that this store does not have. */
@@ -153,15 +173,28 @@ export class Gossip {
       { store: store.id, sequence: store.sequence },
       'no peer could be asked how far this store had come: it takes a new id',
     );
-    store
-      .renewId()
-      .then(() => this.#following.followAllAnew())
-      .catch((error: unknown) => log.error({ reason: (error as Error).message }, 'taking a new store id failed'))
-      .finally(() => {
+    this.#openAfter(this.#renewId(), () => this.#renewUnasked());
+  }
+
+  async #renewId(): Promise<void> {
+    await this.#state.store.renewId();
+    for (const peer of this.#state.peers.all()) if (peer.isUp) this.#greet(peer);
+    this.#following.followAllAnew();
+  }
+
+  /** Where taking the new id failed the gate stays shut, or the old one's dots would be issued twice: the next write tries again. */
+  #openAfter(renewed: Promise<void>, again: () => void): void {
+    renewed.then(
+      () => {
         this.#isRenewing = false;
         this.#gate.open();
-        for (const peer of this.#state.peers.all()) if (peer.isUp) this.#greet(peer);
-      });
+      },
+      (error: unknown) => {
+        this.#isRenewing = false;
+        this.#gate.holdUntilWanted(again);
+        this.#state.log.error({ reason: (error as Error).message }, 'taking a new store id failed');
+      },
+    );
   }
 
   /**
@@ -175,19 +208,12 @@ export class Gossip {
     this.#gate.hold();
     const figures = { store: store.id, sequence: store.sequence, seen };
     log.warn(figures, 'peers have seen more of this store than it holds itself: it takes a new id');
-    this.#renew()
-      .catch((error: unknown) => log.error({ reason: (error as Error).message }, 'taking a new store id failed'))
-      .finally(() => {
-        this.#isRenewing = false;
-        this.#gate.open();
-      });
+    this.#openAfter(this.#renew(), () => this.renewIfBehind(seen, true));
   }
 
+  /** The fill is begun first: a store that stopped between the two and kept its new id would take itself for filled. */
   async #renew(): Promise<void> {
-    const { store, filling, peers } = this.#state;
-    await store.renewId();
-    await filling.begin('its disk is older than what its peers have seen of it');
-    for (const peer of peers.all()) if (peer.isUp) this.#greet(peer);
-    this.#following.followAllAnew();
+    await this.#state.filling.begin('its disk is older than what its peers have seen of it');
+    await this.#renewId();
   }
 }

@@ -1,3 +1,4 @@
+import { sequenceIn } from '@meridian/core/causality/version-vector';
 import { dotText } from '@meridian/core/causality/dot';
 import type { NodeName, RegionName, Sequence, StoreId } from '@meridian/core/ids';
 import { layoutFingerprint } from '@meridian/core/placement/layout';
@@ -245,6 +246,7 @@ export class MeridianNode implements service.Service {
         break;
       case wire.PING:
         this.#gossip.onPing(peer, message);
+        this.#shipper.onClaim(from, message[2], sequenceIn(peer.applied, this.#parts.store.id));
         break;
       case wire.PONG:
         this.#gossip.onPong(peer, message[1]);

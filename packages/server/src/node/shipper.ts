@@ -1,6 +1,6 @@
 import { NO_SEQUENCE, type NodeName, type Sequence, type StoreId, type StoreName } from '@meridian/core/ids';
 import { isWanted, type StreamBatch } from '@meridian/core/replication/change-stream';
-import { type Applied, CHANGES, type Follow, type RowEntries } from '@meridian/core/wire/messages';
+import { APPLIED, type Applied, CHANGES, type Follow, type RowEntries } from '@meridian/core/wire/messages';
 import { decodeVector } from '@meridian/core/wire/record-codec';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
@@ -137,6 +137,11 @@ export class Shipper {
       follower.inFlightBytes -= follower.inFlight.shift()?.bytes ?? 0;
     }
     this.#pump(follower);
+  }
+
+  /** What a follower says of itself with each ping: an acknowledgement may have been lost. */
+  onClaim(node: NodeName, followerId: StoreId, applied: Sequence): void {
+    this.onApplied(node, [APPLIED, this.#store.id, followerId, applied, applied]);
   }
 
   /** A commit is a small complete view: it goes at once to those who have been sent all before it. */

@@ -109,8 +109,8 @@ export class Writes {
     const deadlineMs = clock.monotonicMs() + options.timeoutMs;
     const required = quorumOf(targets.length);
     if (required > 1) this.#ensureReachable(targets, required, options.level);
-    await this.#state.readyToWrite();
     await this.#readBefore(key, input, options);
+    await this.#passGate(deadlineMs);
     const result = await within(clock, deadlineMs - clock.monotonicMs(), replica.write(key, input), () =>
       tooSlow(options),
     );
@@ -127,6 +127,14 @@ export class Writes {
     if (result.sequence === undefined || required === 1) return { ...head, asked: 1, answered: 1, hops: [] };
     const { asked, answered, hops } = await this.#spread(key, result, targets, required, deadlineMs, options);
     return { ...head, asked, answered, hops };
+  }
+
+  /** Last of all that is waited for before the write: the gate may have closed while a read was under way. */
+  async #passGate(deadlineMs: number): Promise<void> {
+    const { clock, readyToWrite } = this.#state;
+    for (let held = readyToWrite(); held; held = readyToWrite()) {
+      await within(clock, deadlineMs - clock.monotonicMs(), held, gateHeld);
+    }
   }
 
   #ensureReachable(targets: readonly Place[], required: number, level: Level): void {
@@ -281,6 +289,13 @@ function tooSlow({ timeoutMs }: RequestOptions): MeridianError {
     'OUTCOME_UNKNOWN',
     `the store did not confirm the write within ${timeoutMs} ms; it may still`,
     { timeoutMs },
+  );
+}
+
+function gateHeld(): MeridianError {
+  return new MeridianError(
+    'STORE_UNAVAILABLE',
+    'this store has not yet found out whether its disk is older than what its peers have seen of it; nothing was written',
   );
 }
 
