@@ -69,11 +69,29 @@ export class ByteWriter {
   }
 
   take(): Uint8Array {
-    const taken = this.#bytes.slice(0, this.#length);
+    const length = this.#length;
     this.#length = 0;
+    const taken = length > POOLED_BYTES_MAX ? this.#bytes.slice(0, length) : pooled(this.#bytes, length);
     if (this.#bytes.length > WRITER_BYTES_KEPT) this.#bytes = new Uint8Array(1024);
     return taken;
   }
+}
+
+/** Small encodings share a buffer: to make one for each would take longer than to write them. */
+const POOL_BYTES = 16 * 1024;
+const POOLED_BYTES_MAX = 1024;
+let pool = new Uint8Array(POOL_BYTES);
+let poolUsed = 0;
+
+function pooled(bytes: Uint8Array, length: number): Uint8Array {
+  if (poolUsed + length > POOL_BYTES) {
+    pool = new Uint8Array(POOL_BYTES);
+    poolUsed = 0;
+  }
+  const taken = pool.subarray(poolUsed, poolUsed + length);
+  for (let at = 0; at < length; at++) taken[at] = bytes[at] as number;
+  poolUsed += length;
+  return taken;
 }
 
 /** One huge value must not stay allocated in a writer that lives as long as the process. */

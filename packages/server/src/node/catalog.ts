@@ -5,11 +5,12 @@ import {
   namespaceIdOf,
   plainKeyOf,
   type RecordKey,
+  type RegionName,
   recordKey,
   type StoreName,
 } from '@meridian/core/ids';
 import { DEFAULT_NAMESPACE, LEDGER_KEEP_SECONDS_DEFAULT, type Namespace } from '@meridian/core/placement/namespace';
-import { partitionOf } from '@meridian/core/placement/partition';
+import { type Partition, partitionOf } from '@meridian/core/placement/partition';
 import type { PlacementTable } from '@meridian/core/placement/placement-table';
 import type { Replica } from '@meridian/core/placement/preference-list';
 import { decodeRecord } from '@meridian/core/wire/record-codec';
@@ -86,6 +87,9 @@ export class Catalog {
   readonly #everyStore: readonly Replica[];
   /** Stores that hold all of a namespace, because their region has no other: no key of it need be hashed to know. */
   readonly #wholeHolders = new WeakMap<Namespace, Map<StoreName, boolean>>();
+  /** The replicas of all keys of a namespace, where they are the same for every key; else `null`. */
+  readonly #alikeReplicas = new WeakMap<Namespace, readonly Replica[] | null>();
+  readonly #byRegion = new WeakMap<readonly Replica[], Map<RegionName, readonly Replica[]>>();
   #onPlacementChange: (namespace: Namespace) => void = () => {};
   #onDrop: (id: NamespaceId) => void = () => {};
 
@@ -181,7 +185,37 @@ export class Catalog {
   }
 
   replicasIn(namespace: Namespace, key: RecordKey): readonly Replica[] {
+    const everywhereAlike = this.#alike(namespace);
+    if (everywhereAlike) return everywhereAlike;
     return this.#placement.replicas(namespace.placement, partitionOf(this.#hashes.text, key));
+  }
+
+  /** Those of a key's replicas that stand in a region. */
+  replicasInRegion(key: RecordKey, region: RegionName): readonly Replica[] {
+    const replicas = this.replicas(key);
+    let byRegion = this.#byRegion.get(replicas);
+    if (!byRegion) {
+      byRegion = new Map();
+      this.#byRegion.set(replicas, byRegion);
+    }
+    let inRegion = byRegion.get(region);
+    if (!inRegion) {
+      inRegion = replicas.filter((replica) => replica.region === region);
+      byRegion.set(region, inRegion);
+    }
+    return inRegion;
+  }
+
+  /** The replicas of every key, where each region that holds any has all of its stores hold all. */
+  #alike(namespace: Namespace): readonly Replica[] | undefined {
+    let alike = this.#alikeReplicas.get(namespace);
+    if (alike === undefined) {
+      const holders = this.#placement.allStores().filter(({ region }) => replicasPerRegion(namespace, region) > 0);
+      const isAlike = holders.every(({ name }) => this.#holdsAllOf(namespace, name));
+      alike = isAlike ? this.#placement.replicas(namespace.placement, 0 as Partition) : null;
+      this.#alikeReplicas.set(namespace, alike);
+    }
+    return alike ?? undefined;
   }
 
   isHeldBy(store: StoreName, key: RecordKey): boolean {
@@ -201,8 +235,7 @@ export class Catalog {
     let holdsAll = holders.get(store);
     if (holdsAll === undefined) {
       const region = this.#placement.regionOfStore(store);
-      const replicas =
-        region === undefined ? 0 : namespace.placement === 'all' ? 1 : (namespace.placement[region] ?? 0);
+      const replicas = region === undefined ? 0 : replicasPerRegion(namespace, region);
       holdsAll = region !== undefined && replicas >= this.#placement.storesOf(region).length;
       holders.set(store, holdsAll);
     }
@@ -212,4 +245,8 @@ export class Catalog {
   isHeldHere(key: RecordKey): boolean {
     return this.isHeldBy(this.#self, key);
   }
+}
+
+function replicasPerRegion({ placement }: Namespace, region: RegionName): number {
+  return placement === 'all' ? 1 : (placement[region] ?? 0);
 }

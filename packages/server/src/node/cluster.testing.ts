@@ -31,7 +31,14 @@ export class TestCluster {
   constructor(regions: Regions) {
     const watcher = { onDecision: () => undefined, onDurable: () => undefined };
     const bugs = { node: NO_BUGS, store: {} };
-    this.simulated = new SimulatedCluster(layoutOf(regions), this.time, new SeededRandom(1), new Trace(0), bugs, watcher);
+    this.simulated = new SimulatedCluster(
+      layoutOf(regions),
+      this.time,
+      new SeededRandom(1),
+      new Trace(0),
+      bugs,
+      watcher,
+    );
     const { network } = this.simulated;
     const send = network.send.bind(network);
     network.send = (from, to, message) =>
@@ -80,13 +87,22 @@ export class TestCluster {
     this.simulated.network.heal();
   }
 
-  put(node: string, key: string, value: string, more: Partial<RequestOptions> & { context?: string; in?: string } = {}) {
+  put(
+    node: string,
+    key: string,
+    value: string,
+    more: Partial<RequestOptions> & { context?: string; in?: string } = {},
+  ) {
     const { context, in: namespace = 'default', ...rest } = more;
     const body = { body: encoder.encode(value), contentType: 'text/plain' };
     return this.node(node).put(namespace, key, body, context, optionsOf(rest));
   }
 
-  async get(node: string, key: string, more: Partial<RequestOptions> & { in?: string } = {}): Promise<readonly string[]> {
+  async get(
+    node: string,
+    key: string,
+    more: Partial<RequestOptions> & { in?: string } = {},
+  ): Promise<readonly string[]> {
     const { in: namespace = 'default', ...rest } = more;
     return valuesOf(await this.node(node).get(namespace, key, optionsOf(rest)));
   }
@@ -141,6 +157,12 @@ function regionOf(name: RegionName, count: number): LayoutRegion {
     latitude: 0,
     longitude: 0,
     stores: names.map((store) => ({ name: store as StoreName, region: name, capacity: 1 })),
-    nodes: names.map((node) => ({ name: node as NodeName, region: name, store: node as StoreName, http: '-', peer: '-' })),
+    nodes: names.map((node) => ({
+      name: node as NodeName,
+      region: name,
+      store: node as StoreName,
+      http: '-',
+      peer: '-',
+    })),
   };
 }

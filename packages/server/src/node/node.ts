@@ -1,5 +1,5 @@
-import { sequenceIn } from '@meridian/core/causality/version-vector';
 import { dotText } from '@meridian/core/causality/dot';
+import { sequenceIn } from '@meridian/core/causality/version-vector';
 import type { NodeName, RegionName, Sequence, StoreId } from '@meridian/core/ids';
 import { layoutFingerprint } from '@meridian/core/placement/layout';
 import type { Namespace } from '@meridian/core/placement/namespace';

@@ -26,7 +26,9 @@ describe('replicate', () => {
   it('counts what is concurrent now', () =>
     onCluster(THREE_REGIONS, async (cluster) => {
       await cluster.put('us-1', 'key-1', 'own');
-      const answer = await cluster.node('us-1').replicate([record('key-1', GONE, 1), record('key-2', GONE, 2)], optionsOf());
+      const answer = await cluster
+        .node('us-1')
+        .replicate([record('key-1', GONE, 1), record('key-2', GONE, 2)], optionsOf());
       expect(answer).toEqual({ applied: 2, ignored: 0, concurrent: 1 });
     }));
 
@@ -34,8 +36,14 @@ describe('replicate', () => {
     onCluster({ us: 2, eu: 1 }, async (cluster) => {
       await cluster.node('us-1').putNamespace('near', { placement: { us: 1 } }, optionsOf());
       const records = keys.map((key, at) => record(key, GONE, at + 1, { namespace: 'near' }));
-      expect(await cluster.node('us-1').replicate(records, optionsOf())).toMatchObject({ applied: keys.length, ignored: 0 });
-      expect(await cluster.node('eu-1').replicate(records, optionsOf())).toMatchObject({ applied: 0, ignored: keys.length });
+      expect(await cluster.node('us-1').replicate(records, optionsOf())).toMatchObject({
+        applied: keys.length,
+        ignored: 0,
+      });
+      expect(await cluster.node('eu-1').replicate(records, optionsOf())).toMatchObject({
+        applied: 0,
+        ignored: keys.length,
+      });
     }));
 
   it('does not answer for records that no replica has on disk', () =>
@@ -53,7 +61,10 @@ describe('replicate', () => {
         expect(await codeOf(cluster.node('us-1').replicate([future], optionsOf()))).toBe('INVALID_BODY');
         const dependsOnIt = record('key', GONE, 1, {
           siblings: [
-            { ...(record('key', GONE, 1).siblings[0] as PortableRecord['siblings'][0]), session: { [cluster.storeId(node)]: 1_000_000 } },
+            {
+              ...(record('key', GONE, 1).siblings[0] as PortableRecord['siblings'][0]),
+              session: { [cluster.storeId(node)]: 1_000_000 },
+            },
           ],
         });
         expect(await codeOf(cluster.node('us-1').replicate([dependsOnIt], optionsOf()))).toBe('INVALID_BODY');
@@ -84,7 +95,10 @@ describe('replicate', () => {
       };
       const store = cluster.storeId('eu-1');
       for (const key of keys) await cluster.put('eu-1', key, 'x');
-      await cluster.node('us-1').replicate(keys.map((key, at) => record(key, store, at + 1)), optionsOf());
+      await cluster.node('us-1').replicate(
+        keys.map((key, at) => record(key, store, at + 1)),
+        optionsOf(),
+      );
       expect(asked).toBeLessThan(3);
     }));
 });

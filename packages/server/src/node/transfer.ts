@@ -154,7 +154,9 @@ export class Transfer {
   async #mergeEverywhere(rows: readonly RowToMerge[], options: RequestOptions): Promise<MergeCount> {
     const { replica } = this.#state;
     const groups = this.#groupsOf(rows);
-    const unreached = groups.filter(({ isHere, others }) => !isHere && others.length === 0).flatMap((group) => group.rows);
+    const unreached = groups
+      .filter(({ isHere, others }) => !isHere && others.length === 0)
+      .flatMap((group) => group.rows);
     if (unreached.length > 0)
       throw new MeridianError('REPLICA_UNAVAILABLE', 'of some records no replica can be reached; nothing was written', {
         records: unreached.length,

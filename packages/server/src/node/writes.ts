@@ -68,8 +68,7 @@ export class Writes {
   write(key: RecordKey, input: WriteInput, options: RequestOptions): Promise<WriteOutcome> {
     const { catalog, self } = this.#state;
     if (!catalog.isHeldHere(key)) return this.#passOn(key, input, options);
-    const places = catalog.replicas(key);
-    const targets = options.level === 'quorum' ? places : places.filter(({ region }) => region === self.region);
+    const targets = options.level === 'quorum' ? catalog.replicas(key) : catalog.replicasInRegion(key, self.region);
     return this.#execute(key, input, targets, options);
   }
 

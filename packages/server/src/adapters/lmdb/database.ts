@@ -2,6 +2,7 @@ import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
 import * as lmdb from 'lmdb';
 import type { FollowPosition } from '../../ports/store.ts';
 import type { FlushChanges, StoreState } from '../group-commit.ts';
+import { CopyPool } from './copy-pool.ts';
 import { IndexSweep } from './index-sweep.ts';
 import {
   KEY_BYTES_MAX,
@@ -38,6 +39,7 @@ export class Database {
   readonly #records: lmdb.Database<Buffer, string>;
   readonly #index: lmdb.Database<Buffer, number>;
   readonly #arena = new ValueArena();
+  readonly #copies = new CopyPool();
   readonly #sweep: IndexSweep;
 
   /** @throws what LMDB fails with */
@@ -80,8 +82,13 @@ export class Database {
   }
 
   read(key: RecordKey): Row | undefined {
-    const value = this.#records.getBinary(key);
-    return value && rowOf(value);
+    const value = this.#records.getBinaryFast(key) as (Buffer & { readonly isGlobal?: boolean }) | undefined;
+    if (!value) return undefined;
+    if (!value.isGlobal) return rowOf(this.#records.getBinary(key) as Buffer);
+    // One buffer that all reads share, as long as the longest: what is in it is copied before the next read.
+    const { lastSize } = this.#records as unknown as { readonly lastSize: number };
+    const sequence = readSequence(value, 0) as Sequence;
+    return { sequence, record: this.#copies.take(value, SEQUENCE_BYTES, lastSize) };
   }
 
   *rowsByKey(from: RecordKey, to: RecordKey): Generator<Row & { readonly key: RecordKey }> {
@@ -139,6 +146,7 @@ export class Database {
     const swept = this.#sweep.next(changes.rows.length);
     try {
       await this.#root.batch(() => this.#write(changes, swept));
+      this.#sweep.remember(changes.staleRows);
     } catch (error) {
       throw await causeOf(error);
     } finally {

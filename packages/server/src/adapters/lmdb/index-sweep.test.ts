@@ -11,47 +11,64 @@ import { IndexSweep } from './index-sweep.ts';
 class Rows {
   readonly rows = new Map<number, string>();
   readonly live = new Map<string, number>();
+  readonly sweep = new IndexSweep({
+    counts: () => ({ live: this.live.size, all: this.rows.size }),
+    rowsAfter: (after) =>
+      [...this.rows]
+        .sort(([a], [b]) => a - b)
+        .filter(([sequence]) => sequence > after)
+        .map(([key, text]) => ({ key, value: Buffer.from(text) })),
+    sequenceOf: (key) => this.live.get(key) as Sequence | undefined,
+  });
 
-  write(sequence: number, key: string): void {
-    this.rows.set(sequence, key);
-    this.live.set(key, sequence);
+  /** One commit; `isTold` says whether the sweep hears what it left behind, or a restart came between. */
+  commit(from: number, count: number, keys: number, isTold = true): readonly number[] {
+    const swept = this.sweep.next(count);
+    for (const sequence of swept) this.rows.delete(sequence);
+    const stale: number[] = [];
+    for (let sequence = from; sequence < from + count; sequence++) {
+      const key = `k${sequence % keys}`;
+      const before = this.live.get(key);
+      if (before !== undefined) stale.push(before);
+      this.rows.set(sequence, key);
+      this.live.set(key, sequence);
+    }
+    if (isTold) this.sweep.remember(stale);
+    return swept;
   }
 
-  sweep(): IndexSweep {
-    return new IndexSweep({
-      counts: () => ({ live: this.live.size, all: this.rows.size }),
-      rowsAfter: (after) =>
-        [...this.rows]
-          .sort(([a], [b]) => a - b)
-          .filter(([sequence]) => sequence > after)
-          .map(([key, text]) => ({ key, value: Buffer.from(text) })),
-      sequenceOf: (key) => this.live.get(key) as Sequence | undefined,
-    });
+  get isWhole(): boolean {
+    return [...this.live].every(([key, sequence]) => this.rows.get(sequence) === key);
   }
 }
 
 describe('the sweep of the index', () => {
-  it('lets a few stale rows be', () => {
+  it('takes stale rows out many at a time, a bounded number a commit, and none that is live', () => {
     const rows = new Rows();
-    for (let sequence = 1; sequence <= 5_000; sequence++) rows.write(sequence, 'k');
-    expect(rows.sweep().next(64)).toEqual([]);
+    let most = 0;
+    for (let commit = 0; commit < 400; commit++) {
+      const swept = rows.commit(1 + commit * 64, 64, 100);
+      expect(swept.length).toBeLessThanOrEqual(1_024);
+      most = Math.max(most, rows.rows.size);
+      expect(rows.isWhole).toBe(true);
+    }
+    expect(most).toBeLessThan(100 + 2 * 4_096 + 64);
   });
 
-  it('takes all stale rows of many, none that is live, a bounded number a commit', () => {
+  it('takes out in order what it takes out together', () => {
     const rows = new Rows();
-    for (let sequence = 1; sequence <= 16_000; sequence++) rows.write(sequence, `k${sequence % 100}`);
-    const sweep = rows.sweep();
-    const removed = new Set<number>();
-    for (let commits = 0; commits < 100; commits++) {
-      const swept = sweep.next(64);
-      expect(swept.length).toBeLessThanOrEqual(256);
-      for (const sequence of swept) {
-        removed.add(sequence);
-        rows.rows.delete(sequence);
-      }
-    }
-    expect(rows.rows.size).toBe(100);
-    expect([...rows.live.values()].some((sequence) => removed.has(sequence))).toBe(false);
+    const batches: (readonly number[])[] = [];
+    for (let commit = 0; commit < 100; commit++) batches.push(rows.commit(1 + commit * 64, 64, 1_000));
+    const swept = batches.filter((batch) => batch.length > 0);
+    expect(swept.length).toBeGreaterThan(2);
+    for (const batch of swept) expect(batch).toEqual([...batch].sort((left, right) => right - left));
+  });
+
+  it('finds what a restart has forgotten, once there is enough of it', () => {
+    const rows = new Rows();
+    for (let commit = 0; commit < 400; commit++) rows.commit(1 + commit * 64, 64, 100, false);
+    expect(rows.rows.size).toBeLessThan(100 + 10_000 + 50 + 10_000 + 64);
+    expect(rows.isWhole).toBe(true);
   });
 });
 
@@ -61,6 +78,7 @@ describe('a database whose keys are written over and over', () => {
 
   it('keeps its index within the bound, and shows each key once, at its last sequence', async () => {
     const database = new Database(folder);
+    const durable = new Map<string, Sequence>();
     let state: StoreState = { id: 's.1' as StoreId, sequence: 0 as Sequence, positions: new Map(), notes: new Map() };
     database.create(state);
     const record = Buffer.from('record');
@@ -72,7 +90,9 @@ describe('a database whose keys are written over and over', () => {
         record,
       }));
       state = { ...before, sequence: (before.sequence + rows.length) as Sequence };
-      const changes: FlushChanges = { before, after: state, rows, removed: [], staleRows: [] };
+      const staleRows = rows.flatMap(({ key }) => durable.get(key) ?? []);
+      for (const { key, sequence } of rows) durable.set(key, sequence);
+      const changes: FlushChanges = { before, after: state, rows, removed: [], staleRows };
       await database.commit(changes);
     }
     expect(database.indexRows).toBeLessThan(500 * 1.5 + 10_000 + 500);

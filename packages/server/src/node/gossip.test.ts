@@ -1,0 +1,203 @@
+import type { StoreId, StoreName } from '@meridian/core/ids';
+import { GREETING, PING, PONG, READ, REQUEST } from '@meridian/core/wire/messages';
+import { describe, expect, it } from 'vitest';
+import { codeOf, onCluster, optionsOf, type TestCluster, THREE_REGIONS } from './cluster.testing.ts';
+
+/** Puts `node` on a disk as it was before its last writes, which its peers have seen. */
+async function restoreOlderDisk(cluster: TestCluster, node: string): Promise<void> {
+  const member = cluster.member(node);
+  await cluster.put(node, 'old', 'kept');
+  await cluster.settle();
+  const backup = member.disk.copy();
+  await cluster.put(node, 'young', 'one');
+  await cluster.put(node, 'young', 'two');
+  await cluster.settle();
+  cluster.crash(node);
+  member.disk = backup;
+}
+
+describe('a store that was restored from an older disk', () => {
+  it('takes a new id before its first write, gets back what it lost, and issues no dot twice', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      const former = cluster.storeId('us-1');
+      await restoreOlderDisk(cluster, 'us-1');
+      await cluster.start('us-1');
+      const answer = await cluster.put('us-1', 'new', 'value', { timeoutMs: 5_000 });
+      expect(answer.head.receipt.store).not.toBe(former);
+      await cluster.settle();
+      for (const node of ['us-1', 'eu-1', 'ap-1']) {
+        expect(await cluster.get(node, 'young')).toEqual(['two']);
+        expect(await cluster.get(node, 'new')).toEqual(['value']);
+      }
+      expect(cluster.node('us-1').figures().isFilled).toBe(true);
+    }));
+
+  it('takes a new id without having been told to where it could ask nobody', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      const former = cluster.storeId('us-1');
+      await restoreOlderDisk(cluster, 'us-1');
+      cluster.split('us-1', 'eu-1');
+      cluster.split('us-1', 'ap-1');
+      await cluster.start('us-1');
+      const answer = await cluster.put('us-1', 'alone', 'value', { timeoutMs: 5_000 });
+      expect(answer.head.receipt.store).not.toBe(former);
+      cluster.heal();
+      await cluster.settle();
+      await cluster.settle();
+      for (const node of ['us-1', 'eu-1', 'ap-1']) {
+        expect(await cluster.get(node, 'alone')).toEqual(['value']);
+        expect(await cluster.get(node, 'young')).toEqual(['two']);
+      }
+    }));
+
+  it('takes no write while its disk refuses the new id, and says so in time', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      const former = cluster.storeId('us-1');
+      await restoreOlderDisk(cluster, 'us-1');
+      const { disk } = cluster.member('us-1');
+      disk.isFull = true;
+      await cluster.start('us-1');
+      await cluster.settle();
+      const startedAtMs = cluster.time.nowMs;
+      expect(await codeOf(cluster.put('us-1', 'key', 'too early', { timeoutMs: 1_000 }))).toBe('STORE_UNAVAILABLE');
+      expect(cluster.time.nowMs - startedAtMs).toBeLessThan(1_100);
+      // Room again, but not yet a new id: what comes in first must not take the old one.
+      disk.isFull = false;
+      const answer = await cluster.put('us-1', 'key', 'in time', { timeoutMs: 5_000 });
+      expect(answer.head.receipt.store).not.toBe(former);
+      await cluster.settle();
+      for (const node of ['us-1', 'eu-1', 'ap-1']) {
+        expect(await cluster.get(node, 'key')).toEqual(['in time']);
+        expect(await cluster.get(node, 'young')).toEqual(['two']);
+      }
+    }));
+
+  it('does not write what waited while it stops', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await restoreOlderDisk(cluster, 'us-1');
+      const { disk } = cluster.member('us-1');
+      disk.isFull = true;
+      await cluster.start('us-1');
+      await cluster.settle();
+      const waiting = codeOf(cluster.put('us-1', 'key', 'value', { timeoutMs: 5_000 }));
+      await cluster.time.sleep(10);
+      disk.isFull = false;
+      const { sequence } = cluster.node('us-1').figures();
+      const stopped = cluster.node('us-1').stop();
+      console.log('w', await waiting, cluster.time.nowMs);
+      console.log('before', cluster.time.eventsFired);
+      await Promise.race([stopped, cluster.time.sleep(20000)]);
+      console.log('after', cluster.time.eventsFired, cluster.simulated.log.slice(-8));
+      expect(cluster.member('us-1').process?.store.sequence).toBe(sequence);
+    }));
+
+  it('answers no quorum while it takes in what it lost, not even where it stopped on the way', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await restoreOlderDisk(cluster, 'us-1');
+      const { disk } = cluster.member('us-1');
+      const former = cluster.storeId('us-1');
+      await cluster.start('us-1');
+      const { store } = cluster.member('us-1').process ?? {};
+      // The disk as each commit of the renewal leaves it.
+      for (let states = 0; states < 60; states++) {
+        await cluster.time.sleep(25);
+        if (store?.note('filled-under-layout')?.startsWith('[')) {
+          const holdsLost = disk.durableKeys().some((key) => key.endsWith('\0young'));
+          expect(store.id === former || holdsLost).toBe(true);
+        }
+      }
+      expect(cluster.storeId('us-1')).not.toBe(former);
+    }));
+});
+
+describe('what peers tell of themselves', () => {
+  it('is learned from a ping where the greeting was lost', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      cluster.crash('eu-1');
+      cluster.passes = (_from, _to, message) => message[0] !== GREETING;
+      await cluster.start('eu-1');
+      await cluster.settle();
+      await cluster.put('eu-1', 'key', 'value');
+      await cluster.settle();
+      expect(await cluster.get('us-1', 'key')).toEqual(['value']);
+    }));
+
+  it('is refused in a ping as in a greeting where the peer stands on another store than in the layout', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      cluster.passes = (from, to) => !(from === 'eu-1' && to === 'us-1');
+      cluster.crash('us-1');
+      await cluster.start('us-1');
+      await cluster.settle();
+      const { transport } = cluster.member('us-1').process ?? {};
+      const stranger = 'other-1.strangers' as StoreId;
+      for (const message of [
+        [GREETING, 'other-1' as StoreName, stranger, 5, true, []],
+        [PING, 1, stranger, 5, true, []],
+      ]) {
+        transport?.handler?.onMessage(cluster.member('eu-1').name, message as never);
+      }
+      expect(
+        cluster
+          .node('us-1')
+          .figures()
+          .peers.find(({ node }) => node === 'eu-1')?.reachable,
+      ).toBe(false);
+    }));
+
+  it('includes a round trip that takes longer than the time between two pings', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      cluster.crash('us-1');
+      const { network } = cluster.simulated;
+      const send = network.send.bind(network);
+      network.send = (from, to, message) => {
+        if (message[0] !== PONG) return send(from, to, message);
+        cluster.time.at(900, () => send(from, to, message));
+        return true;
+      };
+      await cluster.start('us-1');
+      await cluster.settle();
+      const rttMs = cluster.node('us-1').figures().peers[0]?.rttMs ?? 0;
+      expect(rttMs).toBeGreaterThan(900);
+      expect(rttMs).toBeLessThan(1_200);
+    }));
+
+  it('makes the others compare what they have of a store that was lost', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      cluster.split('us-1', 'ap-1');
+      await cluster.put('us-1', 'key', 'only at two');
+      await cluster.time.sleep(300);
+      expect(await cluster.get('ap-1', 'key')).toEqual([]);
+      cluster.simulated.wipe(cluster.member('us-1'));
+      await cluster.start('us-1');
+      cluster.heal();
+      await cluster.settle();
+      await cluster.settle();
+      for (const node of ['us-1', 'eu-1', 'ap-1']) expect(await cluster.get(node, 'key')).toEqual(['only at two']);
+    }));
+
+  it('makes them compare again where one of them could not be reached', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      cluster.split('us-1', 'ap-1');
+      await cluster.put('us-1', 'key', 'only at two');
+      await cluster.time.sleep(300);
+      cluster.simulated.wipe(cluster.member('us-1'));
+      cluster.crash('eu-1');
+      cluster.heal();
+      await cluster.start('us-1');
+      await cluster.time.sleep(20_000);
+      expect(await cluster.get('ap-1', 'key')).toEqual([]);
+      await cluster.start('eu-1');
+      await cluster.time.sleep(60_000);
+      for (const node of ['us-1', 'eu-1', 'ap-1']) expect(await cluster.get(node, 'key')).toEqual(['only at two']);
+    }));
+
+  it('says nothing of a session that it does not hold', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      cluster.split('us-1', 'eu-1');
+      cluster.passes = (_from, to, message) => !(to !== 'eu-1' && message[0] === REQUEST && message[4][0] === READ);
+      const { head } = await cluster.put('us-1', 'key', 'value', { level: 'session' });
+      cluster.crash('ap-1');
+      const read = cluster.node('eu-1').get('default', 'key', optionsOf({ level: 'session', session: head.session }));
+      expect(await codeOf(read)).toMatch(/SESSION_NOT_COVERED|REPLICA_UNAVAILABLE/);
+    }));
+});
