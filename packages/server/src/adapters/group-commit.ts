@@ -183,19 +183,24 @@ export class GroupCommit {
   #schedule(): void {
     this.#isBusy = true;
     this.#soon(() => {
-      if (!this.#isHalted) this.#flush();
+      if (!this.#isHalted) this.#await(this.#begin());
     });
   }
 
-  #flush(): void {
+  /** Takes what is queued, decides it, and hands it to the disk. */
+  #begin(): FlushInFlight {
     const flush = new Flush(this.#target, this.#state);
     const requests = this.#take(flush);
     const changes = flush.changes();
-    if (changes === undefined) {
+    return { requests, changes, committed: changes && this.#target.commit(changes) };
+  }
+
+  #await({ requests, changes, committed }: FlushInFlight): void {
+    if (committed === undefined) {
       this.#finish(requests, undefined, undefined);
       return;
     }
-    this.#target.commit(changes).then(
+    committed.then(
       () => this.#finish(requests, changes, undefined),
       (failure: unknown) => this.#finish(requests, changes, failure),
     );
@@ -222,12 +227,18 @@ export class GroupCommit {
   #finish(requests: readonly Request[], changes: FlushChanges | undefined, failure: unknown): void {
     if (this.#isHalted) return;
     if (changes && !failure) this.#state = changes.after;
+    // The disk gets its next work before anybody is told of what it has done: the two then go on side by side.
+    const next = this.#taken < this.#queue.length ? this.#begin() : undefined;
     for (const request of requests) {
       if (failure) request.reject(failure);
       else if (request.hasFailed) request.reject(request.result);
       else request.resolve(request.result as never);
     }
     if (changes && !failure) this.#announce(changes);
+    if (next) {
+      this.#await(next);
+      return;
+    }
     if (this.#taken < this.#queue.length) {
       this.#schedule();
       return;
@@ -247,6 +258,12 @@ export class GroupCommit {
       }
     }
   }
+}
+
+interface FlushInFlight {
+  readonly requests: readonly Request[];
+  readonly changes: FlushChanges | undefined;
+  readonly committed: Promise<void> | undefined;
 }
 
 /** Decisions of one flush, each on top of those before it. */

@@ -4,6 +4,7 @@ import type { Message } from '@meridian/core/wire/messages';
 import type { Member } from '../../../../test/simulation/member.ts';
 import { SeededRandom } from '../../../../test/simulation/seeded-random.ts';
 import { SimulatedCluster } from '../../../../test/simulation/simulated-cluster.ts';
+import { SimulatedDisk } from '../../../../test/simulation/simulated-store.ts';
 import { Trace } from '../../../../test/simulation/trace.ts';
 import { VirtualTime } from '../../../../test/simulation/virtual-time.ts';
 import type { MeridianNode } from './node.ts';
@@ -72,6 +73,12 @@ export class TestCluster {
 
   crash(node: string): void {
     this.simulated.crash(this.member(node));
+  }
+
+  /** The disk of a node is lost, and an empty one put in its place. */
+  wipe(node: string): void {
+    this.crash(node);
+    this.member(node).disk = new SimulatedDisk();
   }
 
   settle(): Promise<void> {

@@ -6,8 +6,8 @@ const CHECKPOINTS_MAX = 2048;
 export class CommitTimes {
   #checkpoints: { readonly upTo: Sequence; readonly atMs: number }[];
 
-  constructor(sequence: Sequence, wallMs: number) {
-    this.#checkpoints = [{ upTo: sequence, atMs: wallMs }];
+  constructor(sequence: Sequence, atMs: number) {
+    this.#checkpoints = [{ upTo: sequence, atMs }];
   }
 
   add(upTo: Sequence, atMs: number): void {

@@ -114,7 +114,8 @@ export class Following {
         inbox: [],
         inboxBytes: 0,
         isMerging: false,
-        claims: peer.applied,
+        // Taken in before this process began, it may lack what the origin has claimed of others since.
+        claims: this.#store.positions.get(peer.storeId)?.isFilled && !this.#isFilled() ? EMPTY_VECTOR : peer.applied,
         movedAtMs: this.#clock.monotonicMs(),
       });
     }
@@ -286,6 +287,9 @@ export class Following {
     if (unknown.size === 0) return;
     const found = await this.#calls.call(origin.node, 'catalog', STREAM_STALL_MS, [FETCH, [...unknown]], fetchResult);
     await this.#replica.merge(found.map(([key, bytes]) => ({ key, bytes })));
+    // Passed over, its records would count as merged: they come again when asked for.
+    const missing = rows.find(({ key }) => !this.#catalog.knows(key));
+    if (missing) throw new Error(`the definition of ${namespaceIdOf(missing.key)} is not to be had`);
   }
 }
 

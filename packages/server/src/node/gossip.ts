@@ -10,6 +10,8 @@ import type { NodeState } from './node-state.ts';
 import type { Peer } from './peers.ts';
 import type { WriteGate } from './write-gate.ts';
 
+/** A full disk is not asked more often. */
+const RENEW_AGAIN_MS = 500;
 /** Ten seconds of them. */
 const PINGS_UNANSWERED_MAX = 20;
 
@@ -30,6 +32,9 @@ export class Gossip {
   readonly #startedAtMs: number;
   #cancelTimer: CancelTimer = () => {};
   #isRenewing = false;
+  /** Until it has succeeded: dots of the old id may have been issued already. */
+  #mustRenew = false;
+  #isStopped = false;
 
   constructor(
     state: NodeState,
@@ -61,12 +66,13 @@ export class Gossip {
   }
 
   stop(): void {
+    this.#isStopped = true;
     this.#cancelTimer();
     this.#gate.refuse();
   }
 
   #openGate(): void {
-    if (!this.#isRenewing) this.#gate.open();
+    if (!this.#isRenewing && !this.#mustRenew) this.#gate.open();
   }
 
   onUp(peer: Peer): void {
@@ -168,7 +174,9 @@ export class Gossip {
   /** Nobody could be asked whether this disk is as young as it looks. A new id costs an entry in vectors; a dot issued twice loses a write. */
   #renewUnasked(): void {
     const { store, log } = this.#state;
+    if (this.#isRenewing) return;
     this.#isRenewing = true;
+    this.#mustRenew = true;
     log.warn(
       { store: store.id, sequence: store.sequence },
       'no peer could be asked how far this store had come: it takes a new id',
@@ -187,12 +195,15 @@ export class Gossip {
     renewed.then(
       () => {
         this.#isRenewing = false;
+        this.#mustRenew = false;
         this.#gate.open();
       },
       (error: unknown) => {
         this.#isRenewing = false;
-        this.#gate.holdUntilWanted(again);
         this.#state.log.error({ reason: (error as Error).message }, 'taking a new store id failed');
+        if (this.#isStopped) return;
+        this.#cancelTimer();
+        this.#cancelTimer = this.#state.clock.timer(RENEW_AGAIN_MS, () => this.#gate.holdUntilWanted(again));
       },
     );
   }
@@ -205,6 +216,7 @@ export class Gossip {
     const { store, log } = this.#state;
     if (this.#isRenewing || (seen <= store.sequence && !isSurelyBehind)) return;
     this.#isRenewing = true;
+    this.#mustRenew = true;
     this.#gate.hold();
     const figures = { store: store.id, sequence: store.sequence, seen };
     log.warn(figures, 'peers have seen more of this store than it holds itself: it takes a new id');

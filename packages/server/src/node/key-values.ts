@@ -14,7 +14,7 @@ import { MeridianError } from '@meridian/core/wire/errors';
 import type { Meter } from '../ports/meter.ts';
 import type { Namespaces } from './namespaces.ts';
 import type { NodeState } from './node-state.ts';
-import { type Reads, round } from './reads.ts';
+import { type ReadOutcome, type Reads, round } from './reads.ts';
 import type {
   AnswerHead,
   Hop,
@@ -66,28 +66,33 @@ export class KeyValues {
 
   async get(namespaceName: string, plainKey: string, options: RequestOptions): Promise<ReadAnswer> {
     const startedAtMs = this.#state.clock.monotonicMs();
+    let code = 'ok';
     try {
-      return await this.#get(namespaceName, plainKey, startedAtMs, options);
+      ensureBuilt(options);
+      const known = this.#state.catalog.get(namespaceName);
+      const namespace = known ?? (await this.#namespaces.find(namespaceName, options));
+      const key = recordKey(namespace.id, plainKey);
+      const token = this.#tokens.openSession(options.session);
+      const outcome = await this.#reads.read(key, token, options);
+      return this.#readAnswer(key, namespace, token, outcome, startedAtMs, options);
     } catch (error) {
-      this.#measure('get', options, codeOf(error), startedAtMs);
+      code = codeOf(error);
       throw error;
+    } finally {
+      this.#measure('get', options, code, startedAtMs);
     }
   }
 
-  async #get(
-    namespaceName: string,
-    plainKey: string,
+  #readAnswer(
+    key: RecordKey,
+    namespace: Namespace,
+    token: SessionToken,
+    outcome: ReadOutcome,
     startedAtMs: number,
     options: RequestOptions,
-  ): Promise<ReadAnswer> {
-    ensureBuilt(options);
-    const namespace = this.#state.catalog.get(namespaceName) ?? (await this.#namespaces.find(namespaceName, options));
-    const key = recordKey(namespace.id, plainKey);
-    const token = this.#tokens.openSession(options.session);
-    const outcome = await this.#reads.read(key, token, options);
+  ): ReadAnswer {
     const vector = outcome.record?.vector ?? EMPTY_VECTOR;
     const values = this.valuesOf(outcome.record, namespace);
-    this.#measure('get', options, 'ok', startedAtMs);
     const head = this.#head(
       key,
       vector,

@@ -4,6 +4,7 @@ import { coversSession, type SessionToken, tokenAfterRead } from '@meridian/core
 import {
   compareKeys,
   endOfNamespace,
+  namespaceIdOf,
   plainKeyOf,
   type RecordKey,
   type RegionName,
@@ -30,6 +31,7 @@ interface Page {
   readonly rows: readonly (readonly [RecordKey, Uint8Array])[];
   readonly isComplete: boolean;
   readonly isFilled: boolean;
+  readonly stalenessMs: number | null;
 }
 
 interface Scan {
@@ -61,7 +63,8 @@ export class Listing {
     const { clock, self } = this.#state;
     const startedAtMs = clock.monotonicMs();
     const token = this.#tokens.openSession(options.session);
-    const stores = this.#storesToAsk(namespace, options);
+    const asked = this.#storesToAsk(namespace, options);
+    let stores = asked;
     const purpose = cursorPurpose(namespace, range);
     const to = endOf(namespace, range);
     let from = this.#startOf(namespace, range, purpose);
@@ -70,9 +73,13 @@ export class Listing {
     let after = token;
     let isComplete = compareKeys(from, to) >= 0;
     let bytes = 0;
+    let stalenessMs: number | null = 0;
     while (!isComplete && items.length < range.limit && bytes < LIST_BYTES_MAX) {
       const scan: Scan = { namespace, from, to, limit: range.limit - items.length, token, options, hops };
       const merged = await this.#scanAll(stores, scan);
+      stores = merged.answered;
+      if (merged.stalenessMs === null) stalenessMs = null;
+      else if (stalenessMs !== null) stalenessMs = Math.max(stalenessMs, merged.stalenessMs);
       for (const [key, record] of merged.records) {
         from = `${key}\0` as RecordKey;
         const values = this.#keyValues.valuesOf(record, namespace);
@@ -90,7 +97,6 @@ export class Listing {
       if (clock.monotonicMs() - startedAtMs > options.timeoutMs) break;
     }
     const cursor = isComplete ? {} : { cursor: this.#state.seal.seal(purpose, utf8.encode(plainKeyOf(from))) };
-    const isLocal = stores.length === 1 && stores[0] === self.store;
     return {
       items,
       ...cursor,
@@ -98,11 +104,12 @@ export class Listing {
       receipt: {
         ...self.whoAmI(),
         level: options.level,
-        replicasAsked: stores.length,
-        replicasAnswered: isLocal ? 1 : hops.length + (stores.includes(self.store) ? 1 : 0),
+        replicasAsked: asked.length,
+        replicasAnswered: stores.length,
         hops,
         tookMs: round(clock.monotonicMs() - startedAtMs),
-        stalenessMs: this.#reads.stalenessMs(namespace.id),
+        // What a majority acknowledged, a majority shows.
+        stalenessMs: options.level === 'quorum' ? 0 : stalenessMs,
       },
     };
   }
@@ -179,7 +186,7 @@ export class Listing {
   }
 
   async #scanAll(stores: readonly StoreName[], scan: Scan) {
-    const pages = await Promise.all(stores.map((store) => this.#scanOne(store, scan)));
+    const { answered, pages } = await this.#pagesOf(stores, scan);
     let boundary: RecordKey | undefined;
     for (const page of pages) {
       const last = page.rows[page.rows.length - 1]?.[0];
@@ -196,7 +203,20 @@ export class Listing {
     }
     const records = [...byKey];
     if (pages.length > 1) records.sort(([a], [b]) => compareKeys(a, b));
-    return { records, isComplete: pages.every((page) => page.isComplete), boundary };
+    const known = pages.map(({ stalenessMs }) => stalenessMs).filter((stalenessMs) => stalenessMs !== null);
+    const stalenessMs = known.length < pages.length ? null : Math.max(0, ...known);
+    return { records, isComplete: pages.every((page) => page.isComplete), boundary, answered, stalenessMs };
+  }
+
+  /** Of those asked at level quorum some may fail, as long as the others are a majority for every key. */
+  async #pagesOf(stores: readonly StoreName[], scan: Scan) {
+    const outcomes = await Promise.allSettled(stores.map((store) => this.#scanOne(store, scan)));
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    const answered = stores.filter((_store, at) => outcomes[at]?.status === 'fulfilled');
+    if (failed && scan.options.level !== 'quorum') throw failed.reason;
+    if (failed) this.#ensureQuorum(scan.namespace, new Set(answered));
+    const pages = outcomes.filter((outcome) => outcome.status === 'fulfilled').map(({ value }) => value);
+    return { answered, pages };
   }
 
   async #scanOne(store: StoreName, scan: Scan): Promise<Page> {
@@ -209,7 +229,7 @@ export class Listing {
     const startedAtMs = clock.monotonicMs();
     const call: ScanCall = [SCAN, from, to, limit, LIST_BYTES_MAX, cover ? vectorEntries(cover) : null, false];
     try {
-      const [, rows, isComplete, isFilled] = await calls.call(
+      const [, rows, isComplete, isFilled, stalenessMs] = await calls.call(
         peer.node,
         options.requestId,
         options.timeoutMs,
@@ -217,8 +237,9 @@ export class Listing {
         scanResult,
       );
       if (options.level === 'quorum' && !isFilled) throw new Error('a store that is being filled answers no quorum');
-      hops.push({ node: peer.node, region: peer.region, ms: round(clock.monotonicMs() - startedAtMs) });
-      return { rows, isComplete, isFilled };
+      const ms = round(clock.monotonicMs() - startedAtMs);
+      hops.push({ node: peer.node, region: peer.region, ms });
+      return { rows, isComplete, isFilled, stalenessMs: stalenessMs === null ? null : stalenessMs + Math.ceil(ms) };
     } catch (error) {
       if (error instanceof MeridianError) throw error;
       throw new MeridianError('REPLICA_UNAVAILABLE', `${store} did not answer`, { store });
@@ -237,8 +258,9 @@ export class Listing {
       const namespace = catalog.byId(from.slice(0, from.indexOf('\0')) as Namespace['id']);
       const matters = (name: StoreName): boolean => {
         const region = placement.regionOfStore(name);
-        if (region === undefined || namespace === undefined || namespace === 'dropped') return false;
-        return namespace.placement === 'all' || (namespace.placement[region] ?? 0) > 0;
+        if (region === undefined || namespace === 'dropped') return false;
+        // Not heard of here yet: whoever wrote to it has seen more than this store.
+        return namespace === undefined || namespace.placement === 'all' || (namespace.placement[region] ?? 0) > 0;
       };
       const isCovered = await coverage.wait(() => coversSession(coverage.appliedOf, cover, matters), timeoutMs);
       if (!isCovered)
@@ -252,6 +274,7 @@ export class Listing {
       rows: page.rows.map((row: StoredRow) => [row.key, row.record] as const),
       isComplete: page.isComplete,
       isFilled: filling.isFilled(),
+      stalenessMs: this.#reads.stalenessMs(namespaceIdOf(from)),
     };
   }
 
@@ -267,7 +290,7 @@ export class Listing {
     const rows: RowEntries = isFingerprints
       ? page.rows.map(([key, bytes]) => [key, this.fingerprint(bytes)] as const)
       : page.rows;
-    return [this.#state.store.id, rows, page.isComplete, page.isFilled, this.#reads.stalenessMs()];
+    return [this.#state.store.id, rows, page.isComplete, page.isFilled, page.stalenessMs];
   }
 
   /** Eight bytes that tell records apart: equal records have equal bytes. */

@@ -36,6 +36,8 @@ import { Writes } from './writes.ts';
 
 /** After a peer's store was replaced, how long until the others compare what they have of the lost one. */
 const COMPARE_AFTER_MS = 5_000;
+/** How soon again where a region could not be reached. */
+const COMPARE_AGAIN_MS = 15_000;
 const COMPARE_TIMEOUT_MS = 30_000;
 /** How long a stopping node waits for its last writes to reach those who follow it. */
 const FLUSH_MS = 1_000;
@@ -64,6 +66,8 @@ export class MeridianNode implements service.Service {
   readonly #gate = new WriteGate();
   #cancelTick: CancelTimer = () => {};
   #cancelCompare: CancelTimer = () => {};
+  /** Regions that this store has not compared itself with since a store was last replaced. */
+  readonly #toCompare = new Set<RegionName>();
   #isStarted = false;
   #isStopping = false;
 
@@ -265,14 +269,33 @@ export class MeridianNode implements service.Service {
     this.#state.metrics.storesReplaced += 1;
     const figures = { peer: peer.node, former, now: peer.storeId };
     this.#parts.log.warn(figures, 'the store of a peer was replaced; the others will compare what they have of it');
-    this.#cancelCompare();
-    this.#cancelCompare = this.#parts.clock.timer(COMPARE_AFTER_MS, () => this.#compareAll());
+    for (const { name } of this.#parts.placement.layout.regions) this.#toCompare.add(name);
+    this.#compareAfter(COMPARE_AFTER_MS);
   }
 
-  #compareAll(): void {
+  #compareAfter(delayMs: number): void {
+    this.#cancelCompare();
     if (this.#isStopping) return;
+    this.#cancelCompare = this.#parts.clock.timer(delayMs, () => this.#inBackground('comparing', this.#compareAll()));
+  }
+
+  /** A region that cannot be compared with now still owes it later: it may be the one that has what others lack. */
+  async #compareAll(): Promise<void> {
+    const { placement } = this.#parts;
     const options = { requestId: 'compare', level: 'eventual', timeoutMs: COMPARE_TIMEOUT_MS } as const;
-    this.#inBackground('comparing with all regions', this.#transfer.sync(undefined, undefined, options));
+    for (const region of [...this.#toCompare]) {
+      const others = placement.storesOf(region).filter(({ name }) => name !== this.#state.self.store);
+      if (this.#isStopping || !others.every(({ name }) => this.#state.peers.isStoreLive(name))) continue;
+      this.#toCompare.delete(region);
+      await this.#transfer.sync(region, undefined, options).catch((error: unknown) => {
+        this.#toCompare.add(region);
+        this.#parts.log.warn(
+          { peerRegion: region, reason: (error as Error).message },
+          'comparing with a region failed',
+        );
+      });
+    }
+    if (this.#toCompare.size > 0) this.#compareAfter(COMPARE_AGAIN_MS);
   }
 
   #tick(): void {

@@ -22,13 +22,19 @@ export class Purge {
   }
 
   stop(): void {
-    for (const cancel of this.#timers) cancel();
     this.#isStopped = true;
+    for (const cancel of this.#timers) cancel();
+    this.#timers.clear();
   }
 
   start(id: NamespaceId): void {
+    if (this.#isStopped) return;
     this.#run(id);
-    this.#timers.add(this.#clock.timer(PURGE_AGAIN_MS, () => this.#run(id)));
+    const cancel = this.#clock.timer(PURGE_AGAIN_MS, () => {
+      this.#timers.delete(cancel);
+      this.#run(id);
+    });
+    this.#timers.add(cancel);
   }
 
   #run(id: NamespaceId): void {

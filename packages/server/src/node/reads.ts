@@ -64,10 +64,12 @@ export class Reads {
     metrics.readsLocal += 1;
     return {
       record,
-      ...self.whoAmI(),
+      node: self.node,
+      region: self.region,
+      store: replica.storeId,
       asked: 1,
       answered: 1,
-      hops: [],
+      hops: NO_HOPS,
       stalenessMs: this.stalenessMs(namespaceIdOf(key)),
     };
   }
@@ -289,6 +291,8 @@ export class Reads {
     }
   }
 }
+
+const NO_HOPS: readonly Hop[] = [];
 
 function knownToCover(peer: Peer, token: SessionToken): boolean {
   for (const [store, sequence] of token) {

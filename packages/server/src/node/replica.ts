@@ -91,13 +91,21 @@ export class Replica {
     }
   }
 
-  readBytes(key: RecordKey): Promise<Uint8Array | undefined> {
-    return this.#store.get(key).catch(asMeridianError);
+  async readBytes(key: RecordKey): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#store.get(key);
+    } catch (error) {
+      return asMeridianError(error);
+    }
   }
 
   async read(key: RecordKey): Promise<VersionedRecord | undefined> {
-    const bytes = await this.readBytes(key);
-    return bytes && decodeRecord(bytes);
+    try {
+      const bytes = await this.#store.get(key);
+      return bytes && decodeRecord(bytes);
+    } catch (error) {
+      return asMeridianError(error);
+    }
   }
 
   /** Durable when it resolves. @throws STORE_FULL, STORE_UNAVAILABLE, RATE_LIMITED, VALUE_TOO_LARGE: nothing was written. */

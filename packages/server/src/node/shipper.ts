@@ -26,6 +26,8 @@ interface Follower {
   wholeTo: Sequence;
   /** The last row that was wanted: below it, an unmoved claim is a lag. */
   wantedTo: Sequence;
+  /** Nothing was wanted between the claim, as it stood when it was whole, and here: the age of a lag counts from here. */
+  wantedFrom: Sequence;
   /** Sent and not yet acknowledged, in order. */
   readonly inFlight: { readonly upTo: Sequence; readonly bytes: number }[];
   inFlightBytes: number;
@@ -78,7 +80,7 @@ export class Shipper {
     this.#bugs = bugs;
     this.#startSequence = store.sequence;
     this.#onAheadOfSelf = onAheadOfSelf;
-    this.#times = new CommitTimes(store.sequence, clock.wallMs());
+    this.#times = new CommitTimes(store.sequence, clock.monotonicMs());
   }
 
   stop(): void {
@@ -97,7 +99,8 @@ export class Shipper {
     const follower = this.#followers.get(node);
     if (!follower) return undefined;
     if (follower.claim >= follower.wantedTo) return 0;
-    return Math.max(0, this.#clock.wallMs() - this.#times.after(follower.claim));
+    const before = Math.max(follower.claim, follower.wantedFrom) as Sequence;
+    return Math.max(0, this.#clock.monotonicMs() - this.#times.after(before));
   }
 
   /** A follower says where it stands: go on from there. */
@@ -117,6 +120,7 @@ export class Shipper {
       isFill,
       wholeTo: isFill ? NO_SEQUENCE : applied,
       wantedTo: former?.storeId === followerId ? former.wantedTo : NO_SEQUENCE,
+      wantedFrom: former?.storeId === followerId ? former.wantedFrom : NO_SEQUENCE,
       inFlight: [],
       inFlightBytes: 0,
       isReading: false,
@@ -146,13 +150,15 @@ export class Shipper {
 
   /** A commit is a small complete view: it goes at once to those who have been sent all before it. */
   onCommit(commit: Commit): void {
-    this.#times.add(commit.upTo, this.#clock.wallMs());
+    this.#times.add(commit.upTo, this.#clock.monotonicMs());
     for (const follower of this.#followers.values()) {
       if (follower.isReading) continue;
       if (follower.walkedTo === commit.from && this.#hasRoom(follower)) {
         this.#ship(follower, commit.rows, commit.upTo, true);
       } else {
-        this.#markWanted(follower, commit.upTo);
+        if (commit.rows.some((row) => this.#isWantedBy(follower, row))) {
+          this.#markWanted(follower, commit.from, commit.upTo);
+        }
         this.#pump(follower);
       }
     }
@@ -180,8 +186,10 @@ export class Shipper {
     );
   }
 
-  #markWanted(follower: Follower, sequence: Sequence): void {
-    if (sequence > follower.wantedTo) follower.wantedTo = sequence;
+  #markWanted(follower: Follower, from: Sequence, upTo: Sequence): void {
+    if (upTo <= follower.wantedTo) return;
+    if (follower.claim >= follower.wantedTo) follower.wantedFrom = from;
+    follower.wantedTo = upTo;
   }
 
   #pump(follower: Follower): void {
@@ -211,8 +219,8 @@ export class Shipper {
     const wanted: RowEntries = rows
       .filter((row) => this.#isWantedBy(follower, row))
       .map((row) => [row.key, row.record] as const);
+    if (wanted.length > 0) this.#markWanted(follower, follower.walkedTo, upTo);
     follower.walkedTo = upTo;
-    if (wanted.length > 0) this.#markWanted(follower, upTo);
     // Where nothing of it was for this follower, it is told with the next batch or the next tick.
     if (wanted.length > 0) this.#send(follower, wanted, upTo, isWhole);
   }

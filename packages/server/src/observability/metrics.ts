@@ -1,11 +1,6 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client';
 import type { MeridianNode } from '../node/node.ts';
-import type { Meter } from '../ports/meter.ts';
-
-/** Seconds: from a read in memory to a request that waits for the far side of the world. */
-const LATENCY_BUCKETS = [
-  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
-];
+import { OperationTimes } from './operation-times.ts';
 
 type NodeFigures = ReturnType<MeridianNode['figures']>;
 
@@ -15,48 +10,16 @@ export type ExtraFigures = () => Readonly<Record<string, number>>;
 /** The metrics of one node. What parts count anyway is read when somebody asks; only operations are measured as they end. */
 export class Metrics {
   readonly #registry = new Registry();
-  readonly #latency: Histogram<'operation' | 'level'>;
-  readonly #outcomes: Counter<'operation' | 'level' | 'outcome'>;
-  readonly #latencyOf = new Map<string, { observe(seconds: number): void }>();
-  readonly #outcomeOf = new Map<string, { inc(): void }>();
-  readonly meter: Meter;
+  readonly meter = new OperationTimes();
   readonly contentType = Registry.PROMETHEUS_CONTENT_TYPE;
 
   constructor(labels: Readonly<Record<string, string>>) {
     this.#registry.setDefaultLabels(labels);
     collectDefaultMetrics({ register: this.#registry });
-    const registers = [this.#registry];
-    this.#latency = new Histogram({
-      name: 'meridian_operation_seconds',
-      help: 'Time that key operations took at their coordinator',
-      labelNames: ['operation', 'level'],
-      buckets: LATENCY_BUCKETS,
-      registers,
-    });
-    this.#outcomes = new Counter({
-      name: 'meridian_operations_total',
-      help: 'Key operations by outcome: ok, or the code of the error',
-      labelNames: ['operation', 'level', 'outcome'],
-      registers,
-    });
-    this.meter = { operation: (kind, level, outcome, tookMs) => this.#operation(kind, level, outcome, tookMs) };
-  }
-
-  #operation(operation: string, level: string, outcome: string, tookMs: number): void {
-    const name = `${operation}|${level}`;
-    let latency = this.#latencyOf.get(name);
-    if (!latency) {
-      latency = this.#latency.labels({ operation, level });
-      this.#latencyOf.set(name, latency);
+    for (const { name } of this.meter.families()) {
+      const get = () => Promise.resolve(this.meter.families().find((family) => family.name === name));
+      this.#registry.registerMetric({ name, get } as unknown as Metric);
     }
-    latency.observe(tookMs / 1000);
-    const outcomeName = `${name}|${outcome}`;
-    let counter = this.#outcomeOf.get(outcomeName);
-    if (!counter) {
-      counter = this.#outcomes.labels({ operation, level, outcome });
-      this.#outcomeOf.set(outcomeName, counter);
-    }
-    counter.inc();
   }
 
   /** Reads the node's own counts whenever metrics are asked for. */

@@ -1,0 +1,167 @@
+import { compareKeys } from '@meridian/core/ids';
+import { CHANGES, MERGE, REQUEST } from '@meridian/core/wire/messages';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { codeOf, onCluster, optionsOf, type TestCluster, THREE_REGIONS, valuesOf } from './cluster.testing.ts';
+import type { KeyRange } from './service.ts';
+
+const decoder = new TextDecoder();
+
+async function listAll(
+  cluster: TestCluster,
+  node: string,
+  range: KeyRange,
+  more = {},
+): Promise<readonly [string, string][]> {
+  const items: [string, string][] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await cluster.node(node).list('default', { ...range, cursor }, optionsOf(more));
+    expect(page.items.length).toBeLessThanOrEqual(range.limit);
+    for (const { key, values } of page.items) items.push([key, decoder.decode(values[0]?.body)]);
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+  return items;
+}
+
+/** Few characters, so that prefixes meet; those above U+FFFF stand before U+E000 in UTF-16, after it in UTF-8. */
+const key = fc.array(fc.constantFrom('a', 'b', '\u{e000}', '\uffff', '\u{1f600}', '\u{10ffff}', '\0'), {
+  minLength: 1,
+  maxLength: 4,
+});
+const text = key.map((characters) => characters.join(''));
+const writes = fc.array(fc.tuple(text, fc.constantFrom('put', 'delete')), { maxLength: 40 });
+const range = fc.record({
+  prefix: fc.oneof(fc.constant(''), text),
+  start: fc.option(text, { nil: undefined }),
+  end: fc.option(text, { nil: undefined }),
+  limit: fc.integer({ min: 1, max: 7 }),
+});
+
+describe('a listing', () => {
+  it(
+    'gives what a naive scan of all that was written gives, page by page, over two stores in a region',
+    () =>
+      onCluster({ us: 2, eu: 1 }, async (cluster) => {
+        const expected = new Map<string, string>();
+        await fc.assert(
+          fc.asyncProperty(writes, fc.array(range, { minLength: 1, maxLength: 4 }), async (script, ranges) => {
+            for (const [at, [written, kind]] of script.entries()) {
+              if (kind === 'put') {
+                await cluster.put('us-1', written, `${at}`);
+                expected.set(written, `${at}`);
+              } else {
+                await cluster.node('us-1').delete('default', written, undefined, optionsOf());
+                expected.delete(written);
+              }
+            }
+            for (const { prefix, start, end, limit } of ranges) {
+              const wanted = [...expected]
+                .filter(([one]) => one.startsWith(prefix))
+                .filter(([one]) => start === undefined || compareKeys(one, start) >= 0)
+                .filter(([one]) => end === undefined || compareKeys(one, end) < 0)
+                .sort(([left], [right]) => Buffer.compare(Buffer.from(left), Buffer.from(right)));
+              for (const [node, level] of [
+                ['us-1', 'eventual'],
+                ['us-2', 'eventual'],
+                ['us-2', 'quorum'],
+              ]) {
+                expect(await listAll(cluster, node as string, { prefix, start, end, limit }, { level })).toEqual(
+                  wanted,
+                );
+              }
+            }
+          }),
+          { numRuns: 20 },
+        );
+      }),
+    20_000,
+  );
+
+  it('ends with no cursor exactly where the keys end', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      for (const name of ['a', 'b', 'c', 'd']) await cluster.put('us-1', name, name);
+      const first = await cluster.node('us-1').list('default', { prefix: '', limit: 2 }, optionsOf());
+      const second = await cluster
+        .node('us-1')
+        .list('default', { prefix: '', limit: 2, cursor: first.cursor }, optionsOf());
+      expect([...first.items, ...second.items].map((item) => item.key)).toEqual(['a', 'b', 'c', 'd']);
+      expect(first.cursor).toBeDefined();
+      expect(second.cursor).toBeUndefined();
+      const empty = await cluster.node('us-1').list('default', { prefix: 'x', limit: 2 }, optionsOf());
+      expect([empty.items, empty.cursor]).toEqual([[], undefined]);
+    }));
+
+  it('takes a cursor only for the listing that it was given for, on any node', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      for (const name of ['a1', 'a2', 'a3']) await cluster.put('us-1', name, name);
+      await cluster.settle();
+      const { cursor } = await cluster.node('us-1').list('default', { prefix: 'a', limit: 1 }, optionsOf());
+      const next = await cluster.node('ap-1').list('default', { prefix: 'a', limit: 1, cursor }, optionsOf());
+      expect(next.items.map((item) => item.key)).toEqual(['a2']);
+      for (const other of [
+        { prefix: '', limit: 1, cursor },
+        { prefix: 'a', start: 'a', limit: 1, cursor },
+        { prefix: 'a', limit: 1, cursor: `${cursor}x` },
+      ])
+        expect(await codeOf(cluster.node('us-1').list('default', other, optionsOf()))).toBe('INVALID_CURSOR');
+    }));
+
+  it('at level quorum goes on while a majority answers, one of three being silent or being filled', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await cluster.put('us-1', 'key', 'value', { level: 'quorum' });
+      cluster.passes = (from, to) => !(from === 'us-1' && to === 'ap-1');
+      await cluster.time.sleep(100);
+      const listed = await cluster
+        .node('us-1')
+        .list('default', { prefix: '', limit: 9 }, optionsOf({ level: 'quorum', timeoutMs: 500 }));
+      expect(listed.items.map((item) => item.key)).toEqual(['key']);
+      expect(listed.receipt.replicasAnswered).toBe(2);
+    }));
+
+  it('at level quorum answers nothing without a majority', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      cluster.crash('eu-1');
+      cluster.passes = (from, to) => !(from === 'us-1' && to === 'ap-1');
+      await cluster.settle();
+      const listing = cluster
+        .node('us-1')
+        .list('default', { prefix: '', limit: 9 }, optionsOf({ level: 'quorum', timeoutMs: 500 }));
+      expect(await codeOf(listing)).toBe('QUORUM_UNAVAILABLE');
+    }));
+
+  it('counts each store that answered once, however many pages it took', () =>
+    onCluster({ us: 2, eu: 1 }, async (cluster) => {
+      for (let at = 0; at < 30; at++) await cluster.put('us-1', `k${at}`, 'x');
+      for (let at = 0; at < 25; at++) await cluster.node('us-1').delete('default', `k${at}`, undefined, optionsOf());
+      const { receipt, items } = await cluster.node('us-1').list('default', { prefix: '', limit: 3 }, optionsOf());
+      expect(items).toHaveLength(3);
+      expect([receipt.replicasAsked, receipt.replicasAnswered]).toEqual([2, 2]);
+    }));
+
+  it('covers a session in a namespace that the asked store has not heard of', () =>
+    onCluster({ us: 2, eu: 1, ap: 1 }, async (cluster) => {
+      cluster.passes = (_from, to, message) =>
+        to !== 'us-2' || !(message[0] === CHANGES || (message[0] === REQUEST && message[4][0] === MERGE));
+      await cluster.node('eu-1').putNamespace('young', {}, optionsOf());
+      let session: string | undefined;
+      for (let at = 0; at < 8; at++) {
+        const body = { body: new Uint8Array(1), contentType: 'text/plain' };
+        const options = optionsOf({ level: 'session', session });
+        session = (await cluster.node('eu-1').put('young', `k${at}`, body, undefined, options)).head.session;
+      }
+      const options = optionsOf({ level: 'session', session });
+      const listed = cluster.node('us-1').list('young', { prefix: '', limit: 9 }, options);
+      expect(await codeOf(listed)).toMatch(/SESSION_NOT_COVERED|REPLICA_UNAVAILABLE/);
+    }));
+
+  it('shows expired and deleted values to nobody', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      const brief = { body: new Uint8Array(1), contentType: 'text/plain', ttlSeconds: 1 };
+      await cluster.node('us-1').put('default', 'brief', brief, undefined, optionsOf());
+      expect(await listAll(cluster, 'us-1', { prefix: '', limit: 1 })).toHaveLength(1);
+      await cluster.time.sleep(1_100);
+      expect(await listAll(cluster, 'us-1', { prefix: '', limit: 1 })).toEqual([]);
+      expect(valuesOf(await cluster.node('us-1').get('default', 'brief', optionsOf()))).toEqual([]);
+    }));
+});
