@@ -60,7 +60,7 @@ module.exports = {
       severity: 'error',
       comment: 'what the checker cannot find it cannot judge',
       from: {},
-      to: { couldNotResolve: true },
+      to: { couldNotResolve: true, path: '.' },
     },
     {
       name: 'no-cycles',

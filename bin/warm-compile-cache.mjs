@@ -4,7 +4,10 @@ import { globSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const root = dirname(import.meta.dirname);
-const sources = globSync('packages/*/src/**/*.ts', { cwd: root, exclude: ['**/*.test.ts', '**/*.testing.ts', '**/main.ts'] });
+const sources = globSync('packages/*/src/**/*.ts', {
+  cwd: root,
+  exclude: ['**/*.test.ts', '**/*.testing.ts', '**/main.ts'],
+});
 await Promise.all(sources.map((source) => import(join(root, source))));
 process.argv.push('--version');
 await import(join(root, 'packages/server/src/main.ts'));
