@@ -60,7 +60,7 @@ module.exports = {
       severity: 'error',
       comment: 'what the checker cannot find it cannot judge',
       from: {},
-      to: { couldNotResolve: true, path: '.' },
+      to: { couldNotResolve: true, path: '^[@.a-z]' },
     },
     {
       name: 'no-cycles',

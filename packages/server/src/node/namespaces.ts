@@ -17,6 +17,9 @@ import type { Writes } from './writes.ts';
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const TTL_SECONDS_MAX = 100 * 365 * 24 * 3600;
 
+/** How soon a majority is asked again what stands. */
+const ASK_AGAIN_MS = 50;
+
 interface Refreshed {
   readonly definition: Definition | undefined;
   /** What of the record was seen: the context of a change that rests on it. */
@@ -128,8 +131,34 @@ export class Namespaces {
       onlyIfAbsent: false,
     };
     await this.#writes.write(definitionKey(name), input, { ...options, level: 'quorum' });
-    // Another may have written at the same time: what stands now is what both answer.
-    await this.#refresh(name, options);
+    await this.#learnWhatStands(name, options);
+  }
+
+  /**
+   * Another may have written at the same time: what stands now is what both answer. Stores that had believed otherwise fill
+   * anew, and answer no quorum for a moment. @throws OUTCOME_UNKNOWN
+   */
+  async #learnWhatStands(name: string, options: RequestOptions): Promise<void> {
+    const { clock } = this.#state;
+    const deadlineMs = clock.monotonicMs() + options.timeoutMs;
+    for (;;) {
+      try {
+        await this.#refresh(name, options);
+        return;
+      } catch (error) {
+        if (clock.monotonicMs() + ASK_AGAIN_MS > deadlineMs) {
+          const reason = (error as Error).message.replace('; nothing was written', '');
+          throw new MeridianError(
+            'OUTCOME_UNKNOWN',
+            `the definition is written, and whether it stands is unknown: ${reason}`,
+            {
+              namespace: name,
+            },
+          );
+        }
+      }
+      await new Promise<void>((resolve) => void clock.timer(ASK_AGAIN_MS, resolve));
+    }
   }
 
   async ledger(namespace: Namespace, plainKey: string, options: RequestOptions): Promise<readonly LedgerEntry[]> {

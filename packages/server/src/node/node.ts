@@ -118,6 +118,7 @@ export class MeridianNode implements service.Service {
       this.#onStoreReplaced(peer, former),
     );
     filling.listen(() => this.#following.inheritedClaims());
+    replica.listen((sequence) => this.#gossip.renewIfBehind(sequence));
     const tokens = new Tokens(seal);
     this.#tokens = tokens;
     this.#reads = new Reads(this.#state);
@@ -333,8 +334,7 @@ export class MeridianNode implements service.Service {
         'REPLICA_UNAVAILABLE',
         'this node holds no replica of a key, or does not know its namespace yet',
       );
-    const { changed, aheadOfSelf } = await replica.merge(held.map(([key, bytes]) => ({ key, bytes })));
-    if (aheadOfSelf !== undefined) this.#gossip.renewIfBehind(aheadOfSelf);
+    const { changed } = await replica.merge(held.map(([key, bytes]) => ({ key, bytes })));
     return [this.#parts.store.id, changed.length, changed.filter(({ isConflict }) => isConflict).length];
   }
 

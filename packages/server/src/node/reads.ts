@@ -225,6 +225,7 @@ export class Reads {
     );
     let settled = 0;
     let isOver = false;
+    let cancelRepair = (): void => {};
     return new Promise((resolve, reject) => {
       const onReply = (next: QuorumRead): void => {
         read = next;
@@ -239,14 +240,18 @@ export class Reads {
             hops: [...hops],
             stalenessMs: 0,
           });
-          if (settled < asked) clock.timer(REPAIR_WAIT_MS, () => this.#repair(key, read, options.requestId));
+          const repair = (): void => this.#repair(key, read, options.requestId);
+          if (settled < asked) cancelRepair = clock.timer(REPAIR_WAIT_MS, repair);
         }
         if (!isOver && (settled === asked || isReadImpossible(read))) {
           isOver = true;
           const missing = places.filter(({ store }) => !read.replies.has(store));
           reject(quorumUnavailable(required, read.replies.size, missing));
         }
-        if (isOver && settled === asked) this.#repair(key, read, options.requestId);
+        if (isOver && settled === asked) {
+          cancelRepair();
+          this.#repair(key, read, options.requestId);
+        }
       };
       const ask = (store: StoreName, reply: Promise<VersionedRecord | undefined>): void => {
         reply.then(

@@ -61,6 +61,7 @@ export class Replica {
   readonly #clock: Clock;
   readonly #bugs: PlantedBugs;
   #isWritable = true;
+  #onAheadOfSelf: (sequence: Sequence) => void = () => {};
   #pendingWrites = 0;
   #pendingBytes = 0;
 
@@ -69,6 +70,11 @@ export class Replica {
     this.#catalog = catalog;
     this.#clock = clock;
     this.#bugs = bugs;
+  }
+
+  /** A record names a write of this store that this store does not have: its disk is older than what it once sent. */
+  listen(onAheadOfSelf: (sequence: Sequence) => void): void {
+    this.#onAheadOfSelf = onAheadOfSelf;
   }
 
   get storeId(): StoreId {
@@ -178,10 +184,12 @@ export class Replica {
   }
 
   /** Merges records that came by another way than the stream. Durable when it resolves; moves no position. */
-  merge(rows: readonly RowToMerge[]): Promise<MergeResult> {
+  async merge(rows: readonly RowToMerge[]): Promise<MergeResult> {
     const held = rows.filter((row) => this.#catalog.isHeldHere(row.key));
     const keys = held.map((row) => row.key);
-    return this.#update(keys, (view) => mergeRows(view, held, this.#clock.wallMs(), this.#bugs));
+    const merged = await this.#update(keys, (view) => mergeRows(view, held, this.#clock.wallMs(), this.#bugs));
+    if (merged.aheadOfSelf !== undefined) this.#onAheadOfSelf(merged.aheadOfSelf);
+    return merged;
   }
 }
 

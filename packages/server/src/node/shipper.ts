@@ -1,4 +1,11 @@
-import { NO_SEQUENCE, type NodeName, type Sequence, type StoreId, type StoreName } from '@meridian/core/ids';
+import {
+  NO_SEQUENCE,
+  type NodeName,
+  type Sequence,
+  type StoreId,
+  type StoreName,
+  storeNameOf,
+} from '@meridian/core/ids';
 import { isWanted, type StreamBatch } from '@meridian/core/replication/change-stream';
 import { APPLIED, type Applied, CHANGES, type Follow, type RowEntries } from '@meridian/core/wire/messages';
 import { decodeVector } from '@meridian/core/wire/record-codec';
@@ -106,6 +113,8 @@ export class Shipper {
   /** A follower says where it stands: go on from there. */
   onFollow(node: NodeName, storeName: StoreName, [, origin, followerId, cursor, applied, isFill]: Follow): void {
     if (origin !== this.#store.id || this.#isStopped) return;
+    // It stands elsewhere than in this layout: what it may hold is not known here.
+    if (storeNameOf(followerId) !== storeName) return;
     const former = this.#followers.get(node);
     // Nothing was shipped to it yet in this life of the store: what it has seen, it saw before.
     const seen = Math.max(cursor, applied) as Sequence;

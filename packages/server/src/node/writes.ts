@@ -130,8 +130,8 @@ export class Writes {
 
   /** Last of all that is waited for before the write: the gate may have closed while a read was under way. */
   async #passGate(deadlineMs: number): Promise<void> {
-    const { clock, readyToWrite } = this.#state;
-    for (let held = readyToWrite(); held; held = readyToWrite()) {
+    const { clock } = this.#state;
+    for (let held = this.#state.readyToWrite(); held; held = this.#state.readyToWrite()) {
       await within(clock, deadlineMs - clock.monotonicMs(), held, gateHeld);
     }
   }
