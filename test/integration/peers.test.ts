@@ -179,7 +179,7 @@ describe('a stranger at the port for peers', () => {
     const impostor = stranger();
     expect(await impostor.prove(HOST, claims())).toBe(true);
     await impostor.send(packed([GREETING, 'no-such-store', 'no-such-store.xxxxxxxx', 1, true, []]));
-    await impostor.send(packed([FOLLOW, 'no-such-store.xxxxxxxx', 'no-such-store.yyyyyyyy', 0, 0, true]));
+    await impostor.send(packed([FOLLOW, 'no-such-store.xxxxxxxx', 'no-such-store.yyyyyyyy', 0, 0, true, 1]));
     await impostor.send(
       packed([
         CHANGES,

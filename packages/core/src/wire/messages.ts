@@ -45,10 +45,10 @@ export const ANSWER = 7;
 
 /** First on each connection: who holds what. A receiver that finds itself named ahead of its own sequence takes a new id. */
 const greeting = tuple(only(GREETING), storeName, storeId, sequence, flag, vector);
-/** Receiver to origin: origin, follower, cursor, applied, whether all records are wanted, not only the origin's own dots. */
-const follow = tuple(only(FOLLOW), storeId, storeId, sequence, sequence, flag);
-/** Origin to receiver: origin, follower, from, upTo, whether it completes a view of the index as of upTo, rows. */
-const changes = tuple(only(CHANGES), storeId, storeId, sequence, sequence, flag, rows);
+/** Receiver to origin: origin, follower, cursor, applied, whether all records are wanted, not only the origin's own dots, number of the stream. */
+const follow = tuple(only(FOLLOW), storeId, storeId, sequence, sequence, flag, whole);
+/** Origin to receiver: origin, follower, from, upTo, whether it completes a view of the index as of upTo, rows, number of the stream. */
+const changes = tuple(only(CHANGES), storeId, storeId, sequence, sequence, flag, rows, whole);
 /** Receiver to origin, once durable: origin, follower, cursor, applied. */
 const applied = tuple(only(APPLIED), storeId, storeId, sequence, sequence);
 /** Count, store id, sequence, whether it is filled, the positions' claims. */

@@ -5,6 +5,7 @@ import { joinsOn, positionAfter, START_POSITION, type StreamPosition } from '@me
 import { APPLIED, type Changes, FETCH, FOLLOW, fetchResult } from '@meridian/core/wire/messages';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
+import type { Random } from '../ports/random.ts';
 import type { Store, UpdateDecision, UpdateView } from '../ports/store.ts';
 import type { Transport } from '../ports/transport.ts';
 import type { Calls } from './calls.ts';
@@ -23,6 +24,8 @@ interface Origin {
   isMerging: boolean;
   /** What the origin claimed before it was followed: once all it held was taken in, its claims hold here too. */
   readonly claims: VersionVector;
+  /** Names the walk that was asked for last: a batch of an earlier one proves nothing about this. */
+  stream: number;
   /** When it was last asked to go on from the cursor, or last went on. */
   movedAtMs: number;
 }
@@ -61,12 +64,13 @@ export class Following {
   readonly #events: FollowingEvents;
   readonly #isFilled: () => boolean;
   readonly #origins = new Map<NodeName, Origin>();
+  #lastStream: number;
   #isStopped = false;
   #rowsMerged = 0;
   #gaps = 0;
 
   constructor(
-    parts: { store: Store; transport: Transport; clock: Clock; log: Log },
+    parts: { store: Store; transport: Transport; clock: Clock; random: Random; log: Log },
     node: {
       catalog: Catalog;
       replica: Replica;
@@ -90,6 +94,8 @@ export class Following {
     this.#bugs = node.bugs;
     this.#isFilled = node.isFilled;
     this.#events = events;
+    // Not from 0: a former life of this process has asked too.
+    this.#lastStream = parts.random.uint32() * 2 ** 16;
   }
 
   stop(): void {
@@ -110,6 +116,7 @@ export class Following {
     if (!known || known.storeId !== peer.storeId) {
       this.#origins.set(peer.node, {
         node: peer.node,
+        stream: 0,
         storeId: peer.storeId,
         inbox: [],
         inboxBytes: 0,
@@ -138,10 +145,14 @@ export class Following {
   }
 
   #ask(origin: Origin): void {
+    // What is still to come of the walk before is told from this one by the number.
+    origin.stream = ++this.#lastStream;
+    origin.inbox = [];
+    origin.inboxBytes = 0;
     origin.movedAtMs = this.#clock.monotonicMs();
     const { cursor, applied, isFilled } = this.#store.positions.get(origin.storeId) ?? START_POSITION;
     const isFill = !isFilled && (!this.#isFilled() || this.#lackedOfFormerIds(origin).length > 0);
-    this.#transport.send(origin.node, [FOLLOW, origin.storeId, this.#store.id, cursor, applied, isFill]);
+    this.#transport.send(origin.node, [FOLLOW, origin.storeId, this.#store.id, cursor, applied, isFill, origin.stream]);
   }
 
   /**
@@ -168,9 +179,9 @@ export class Following {
   }
 
   onChanges(node: NodeName, changes: Changes): void {
-    const [, originId, followerId, , , , rows] = changes;
+    const [, originId, followerId, , , , rows, stream] = changes;
     const origin = this.#origins.get(node);
-    if (!origin || originId !== origin.storeId || followerId !== this.#store.id) return;
+    if (!origin || originId !== origin.storeId || followerId !== this.#store.id || stream !== origin.stream) return;
     const bytes = bytesOf(rows);
     // The origin keeps to its window, so this is a second copy of what waits already: it comes again when asked for.
     if (origin.inboxBytes > 2 * this.#limits.windowBytes && !this.#bugs.has('unbounded-window')) return;

@@ -23,6 +23,8 @@ interface Follower {
   readonly node: NodeName;
   readonly storeName: StoreName;
   readonly storeId: StoreId;
+  /** As the follower numbered it: given back with every batch. */
+  readonly stream: number;
   /** How far the index was walked for it. */
   walkedTo: Sequence;
   /** Where its cursor will stand once all that was sent has arrived: the next batch joins on there. */
@@ -111,7 +113,11 @@ export class Shipper {
   }
 
   /** A follower says where it stands: go on from there. */
-  onFollow(node: NodeName, storeName: StoreName, [, origin, followerId, cursor, applied, isFill]: Follow): void {
+  onFollow(
+    node: NodeName,
+    storeName: StoreName,
+    [, origin, followerId, cursor, applied, isFill, stream]: Follow,
+  ): void {
     if (origin !== this.#store.id || this.#isStopped) return;
     // It stands elsewhere than in this layout: what it may hold is not known here.
     if (storeNameOf(followerId) !== storeName) return;
@@ -123,6 +129,7 @@ export class Shipper {
       node,
       storeName,
       storeId: followerId,
+      stream,
       walkedTo: cursor,
       sentTo: cursor,
       claim: applied,
@@ -252,6 +259,7 @@ export class Shipper {
       upTo,
       isWhole,
       rows,
+      follower.stream,
     ]);
     if (!isSent) {
       // Nothing is lost: the follower asks again from its cursor once it hears of this store's sequence.
