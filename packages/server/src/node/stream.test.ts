@@ -1,3 +1,4 @@
+import type { StoreId } from '@meridian/core/ids';
 import { APPLIED, CHANGES, FOLLOW } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { codeOf, onCluster, optionsOf, THREE_REGIONS } from './cluster.testing.ts';
@@ -103,7 +104,7 @@ describe('replication', () => {
       await cluster.put('us-1', 'key', 'value');
       await cluster.time.sleep(1_000);
       const { transport, store } = cluster.member('eu-1').process ?? {};
-      const origin = cluster.storeId('us-1');
+      const origin = cluster.storeId('us-1') as StoreId;
       const before = store?.positions.get(origin);
       expect(before?.applied).toBeGreaterThan(0);
       const late = [CHANGES, origin, store?.id, 0, 1_000, true, [], 7];
