@@ -119,6 +119,17 @@ export class Oracle implements StoreWatcher {
     if (write) this.checkDurable(write.name, holders, 1);
   }
 
+  /** Nothing leaves a store before it is durable there: of what is shipped, the origin's own writes survive its crash. */
+  checkShipped(origin: Member, key: RecordKey, bytes: Uint8Array): void {
+    const held = origin.disk.durableRecord(key);
+    const durable = held ? decode(held).vector : EMPTY_VECTOR;
+    const own = origin.process?.store.id;
+    for (const { dot } of decode(bytes).siblings) {
+      if (dot.store !== own || covers(durable, dot)) continue;
+      throw new InvariantBroken(8, `${origin.name} sent ${dotText(dot)} of ${key} before it was durable there`);
+    }
+  }
+
   /** Invariants 1, 2, 6, 7, of a cluster that is quiet. */
   checkQuiet(
     cluster: SimulatedCluster,

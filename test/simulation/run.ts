@@ -1,5 +1,6 @@
 import type { NodeName, RecordKey, RegionName, StoreName } from '@meridian/core/ids';
 import type { Layout, LayoutRegion } from '@meridian/core/placement/layout';
+import { CHANGES, type Message } from '@meridian/core/wire/messages';
 import { NO_BUGS } from '@meridian/server/node/planted-bugs';
 import { Clients, NAMESPACES, type SimulatedNamespace } from './clients.ts';
 import { Faults } from './faults.ts';
@@ -87,8 +88,19 @@ class Run {
     this.#cluster = new SimulatedCluster(layoutFor(seed), this.#time, random.fork(), this.#trace, bugs, this.#oracle);
     this.#clients = new Clients(this.#cluster, random.fork(), this.#oracle, this.#trace);
     this.#faults = new Faults(this.#cluster, random.fork(), (line) => this.#tell(line));
+    this.#cluster.network.inspect = (from, message) => this.#inspect(from, message);
     this.#chaosMs = random.between(8_000, 20_000);
     this.#clientCount = 4 + random.below(4);
+  }
+
+  #inspect(from: NodeName, message: Message): void {
+    const origin = this.#cluster.members.find(({ name }) => name === from);
+    if (message[0] !== CHANGES || !origin) return;
+    try {
+      for (const [key, bytes] of message[6]) this.#oracle.checkShipped(origin, key, bytes);
+    } catch (error) {
+      this.#broken ??= error;
+    }
   }
 
   #tell(line: string): void {

@@ -35,6 +35,8 @@ export class SimulatedNetwork {
   readonly #links = new Map<string, Link>();
   readonly #cut = new Set<string>();
   weather: Weather = CALM;
+  /** Sees every message that leaves a node, whether or not it arrives. */
+  inspect: (from: NodeName, message: Message) => void = () => undefined;
   delivered = 0;
 
   constructor(
@@ -128,6 +130,7 @@ export class SimulatedNetwork {
   send(from: NodeName, to: NodeName, message: Message): boolean {
     const link = this.link(from, to);
     if (!link.isUp) return false;
+    this.inspect(from, message);
     const { loss, duplication } = this.weather;
     if (this.#isCut(from, to) || this.#random.chance(loss)) return true;
     this.#deliverLater(link, from, to, message);

@@ -105,7 +105,8 @@ describe('demo', () => {
     demo.child.kill('SIGKILL');
     const again = new Running(['--regions', 'us-east,eu-west']);
     await again.says(/^ready$/m);
-    expect(isAlive(pid)).toBe(false);
+    // Its port is free before its process is gone.
+    await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false);
     expect(readFileSync(join(folder, 'cluster.secret'), 'utf8')).toBe(secret);
   });
 
