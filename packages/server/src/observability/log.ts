@@ -19,18 +19,21 @@ export function openLog({ level, format, node, region }: LogOptions): Logger {
   return format === 'pretty' ? pino(options, prettyStream()) : pino(options);
 }
 
-/** For eyes: time, level, event, then the fields. */
+/** Told once by the line's beginning, or by the terminal itself. */
+const NOT_SHOWN: ReadonlySet<string> = new Set(['level', 'time', 'msg', 'node', 'region']);
+
+/** For eyes: time, level, node, event, then the fields. */
 function prettyStream(): { write(line: string): void } {
   return {
     write: (line) => {
-      const { level, time, msg, node, region, ...fields } = JSON.parse(line) as Record<string, unknown>;
-      const rest = Object.entries(fields).map(
-        ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
-      );
+      const event = JSON.parse(line) as Record<string, unknown>;
+      const fields = Object.entries(event)
+        .filter(([name]) => !NOT_SHOWN.has(name))
+        .map(([name, value]) => `  ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+      const time = String(event.time).slice(11, 23);
       process.stdout.write(
-        `${String(time).slice(11, 23)} ${String(level).padEnd(5)} ${String(node)} ${String(msg)}${rest.length > 0 ? `  ${rest.join(' ')}` : ''}\n`,
+        `${time} ${String(event.level).padEnd(5)} ${String(event.node)} ${String(event.msg)}${fields.join('')}\n`,
       );
-      void region;
     },
   };
 }
