@@ -280,8 +280,6 @@ export class Following {
     if (!position) {
       this.#gaps += 1;
       this.#ask(origin);
-      origin.inbox = [];
-      origin.inboxBytes = 0;
       return;
     }
     origin.movedAtMs = this.#clock.monotonicMs();

@@ -122,6 +122,8 @@ export class Shipper {
     // It stands elsewhere than in this layout: what it may hold is not known here.
     if (storeNameOf(followerId) !== storeName) return;
     const former = this.#followers.get(node);
+    // The question came twice: its walk is under way, and a second one under its number could not be told from it.
+    if (former?.storeId === followerId && former.stream === stream) return;
     // Nothing was shipped to it yet in this life of the store: what it has seen, it saw before.
     const seen = Math.max(cursor, applied) as Sequence;
     if (!former && seen > this.#startSequence) this.#onAheadOfSelf(seen);

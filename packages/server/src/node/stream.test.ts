@@ -113,6 +113,24 @@ describe('replication', () => {
       expect(store?.positions.get(origin)).toEqual(before);
     }));
 
+  it('begins no second walk for a question that comes twice', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await cluster.put('us-1', 'key', 'value');
+      await cluster.time.sleep(1_000);
+      const { transport } = cluster.member('us-1').process ?? {};
+      let sent = 0;
+      cluster.passes = (_from, _to, message) => {
+        if (message[0] === CHANGES && message[7] === 9) sent += 1;
+        return true;
+      };
+      const follow = [FOLLOW, cluster.storeId('us-1'), cluster.storeId('eu-1'), 0, 0, true, 9];
+      for (let times = 0; times < 2; times++) {
+        transport?.handler?.onMessage(cluster.member('eu-1').name, follow as never);
+        await cluster.time.sleep(100);
+      }
+      expect(sent).toBe(1);
+    }));
+
   it('ships nothing to one who follows under the name of another store', () =>
     onCluster(THREE_REGIONS, async (cluster) => {
       await cluster.put('us-1', 'key', 'value');
