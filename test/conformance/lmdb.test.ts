@@ -21,6 +21,19 @@ describeStore(
   { isExclusive: true, propertyRuns: 25 },
 );
 
+describeStore(
+  'lmdb whose log turns every few rows',
+  async () => {
+    const path = await temporaryFolder();
+    const limits = { rowsMax: 3, segmentBytes: 8 * 1024 };
+    return {
+      open: () => openLmdbStore({ path, storeName: STORE_NAME, random: systemRandom, limits }),
+      dispose: () => rm(path, { recursive: true, force: true }),
+    };
+  },
+  { isExclusive: true, propertyRuns: 25 },
+);
+
 describe('opening an lmdb store', () => {
   let folder: string;
   const open = (path: string, storeName = STORE_NAME) => openLmdbStore({ path, storeName, random: systemRandom });

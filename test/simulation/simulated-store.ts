@@ -45,11 +45,14 @@ class Image {
   readonly index = new Map<Sequence, StoredRow>();
   sequence: Sequence = NO_SEQUENCE;
 
-  apply({ after, rows, removed, staleRows }: FlushChanges): void {
+  apply({ after, rows, removed }: FlushChanges): void {
     this.sequence = after.sequence;
-    for (const sequence of staleRows) this.index.delete(sequence);
-    for (const key of removed) this.rows.delete(key);
+    for (const { key, replaces } of removed) {
+      this.rows.delete(key);
+      this.index.delete(replaces);
+    }
     for (const row of rows) {
+      this.index.delete(row.replaces);
       this.rows.set(row.key, row);
       this.index.set(row.sequence, row);
     }

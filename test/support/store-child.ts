@@ -8,7 +8,7 @@ import type { Store } from '@meridian/server/ports/store';
 import type { StoreCommand } from './store-process.ts';
 import { systemRandom } from './system-random.ts';
 
-const [path, reserveBytes] = process.argv.slice(2) as [string, string];
+const [path, reserveBytes, rowsMax, segmentBytes] = process.argv.slice(2) as [string, string, string, string];
 const tell = (line: unknown) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 async function open(): Promise<Store> {
@@ -18,6 +18,7 @@ async function open(): Promise<Store> {
       storeName: 'us-1' as StoreName,
       random: systemRandom,
       reserveBytes: Number(reserveBytes),
+      limits: { rowsMax: Number(rowsMax), segmentBytes: Number(segmentBytes) },
     });
   } catch (error) {
     tell({ opened: (error as Error).message });

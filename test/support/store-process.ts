@@ -2,6 +2,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { TURN_LIMITS, type TurnLimits } from '@meridian/server/adapters/lmdb/logged-database';
 
 const CHILD = fileURLToPath(new URL('./store-child.ts', import.meta.url));
 
@@ -24,6 +25,7 @@ export interface StoreAnswer {
 export interface StoreProcessOptions {
   readonly path: string;
   readonly reserveBytes?: number;
+  readonly limits?: TurnLimits;
   /** A command and its arguments that run the process, e.g. a tracer. */
   readonly under?: readonly string[];
 }
@@ -38,8 +40,8 @@ export class StoreProcess {
   #errors = '';
   #count = 0;
 
-  constructor({ path, reserveBytes = 0, under = [] }: StoreProcessOptions) {
-    const self = [process.execPath, CHILD, path, String(reserveBytes)];
+  constructor({ path, reserveBytes = 0, limits = TURN_LIMITS, under = [] }: StoreProcessOptions) {
+    const self = [process.execPath, CHILD, path, ...[reserveBytes, limits.rowsMax, limits.segmentBytes].map(String)];
     const [program = '', ...args] = [...under, ...self];
     // One thread for all writes: a tracer counts the calls of each thread.
     const env = { ...process.env, UV_THREADPOOL_SIZE: '1' };

@@ -25,6 +25,7 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
     { MeridianNode },
     { openLog },
     { Metrics },
+    { giveBackHeap },
   ] = await Promise.all([
     import('./adapters/lmdb/lmdb-store.ts'),
     import('./adapters/system/keyed-seal.ts'),
@@ -42,6 +43,7 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
     import('./node/node.ts'),
     import('./observability/log.ts'),
     import('./observability/metrics.ts'),
+    import('./adapters/system/heap.ts'),
   ]);
   const place = findNode(clusterFile, nodeName);
   if (!place) throw new Error(`the cluster file names no node ${nodeName}`);
@@ -127,6 +129,7 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
   };
   try {
     await meridian.start();
+    giveBackHeap();
     const { host, port } = addressOf(place.node.http);
     await http.listen(host, port);
   } catch (error) {

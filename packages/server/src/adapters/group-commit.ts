@@ -19,15 +19,18 @@ export interface StoreState {
   readonly notes: ReadonlyMap<string, string>;
 }
 
+/** A row put by a flush, and the row of its key that it replaces: 0 for none. */
+export interface FlushedRow extends StoredRow {
+  readonly replaces: Sequence;
+}
+
 /** All that one flush changes: durable together, or not at all. */
 export interface FlushChanges {
   readonly before: StoreState;
   readonly after: StoreState;
   /** Records put, in the order of their sequences, one a key. */
-  readonly rows: readonly StoredRow[];
-  readonly removed: readonly RecordKey[];
-  /** Rows of the index that stand no longer: their keys moved to another row or were removed. */
-  readonly staleRows: readonly Sequence[];
+  readonly rows: readonly FlushedRow[];
+  readonly removed: readonly { readonly key: RecordKey; readonly replaces: Sequence }[];
 }
 
 /** Where a group commit reads and writes. */
@@ -392,25 +395,23 @@ class Flush implements UpdateView {
   changes(): FlushChanges | undefined {
     const before = this.#before;
     const { id, sequence, positions, notes } = this.#draft;
-    const removed: RecordKey[] = [];
-    const staleRows: Sequence[] = [];
-    for (const entry of this.#entries.values()) {
-      if (!entry.isWritten || entry.durableSequence === 0) continue;
-      staleRows.push(entry.durableSequence as Sequence);
-      if (entry.record === undefined) removed.push(entry.key);
+    const removed: { key: RecordKey; replaces: Sequence }[] = [];
+    for (const { key, isWritten, durableSequence, record } of this.#entries.values()) {
+      if (isWritten && durableSequence > 0 && record === undefined)
+        removed.push({ key, replaces: durableSequence as Sequence });
     }
     const isSame = sequence === before.sequence && positions === before.positions && id === before.id;
     if (isSame && notes === before.notes && removed.length === 0) return undefined;
     const after: StoreState = { id, sequence: sequence as Sequence, positions, notes };
-    return { before, after, rows: this.#rows(), removed, staleRows };
+    return { before, after, rows: this.#rows(), removed };
   }
 
-  #rows(): StoredRow[] {
-    const rows: StoredRow[] = [];
+  #rows(): FlushedRow[] {
+    const rows: FlushedRow[] = [];
     for (let at = 0; at < this.#written.length; at++) {
-      const { key, sequence, record } = this.#written[at] as Entry;
+      const { key, sequence, record, durableSequence } = this.#written[at] as Entry;
       if (record === undefined || sequence !== this.#writtenSequences[at]) continue;
-      rows.push({ key, sequence: sequence as Sequence, record });
+      rows.push({ key, sequence: sequence as Sequence, record, replaces: durableSequence as Sequence });
     }
     return rows;
   }

@@ -223,6 +223,8 @@ export function mergeRows(view: UpdateView, rows: readonly RowToMerge[], wallMs:
 export function asMeridianError(error: unknown): never {
   if (error instanceof StoreFullError)
     throw new MeridianError('STORE_FULL', 'the disk of this store is full; nothing was written');
+  if (error instanceof StoreFailedError && error.isDoubtful)
+    throw new MeridianError('OUTCOME_UNKNOWN', 'the store failed, and the write may be found in it after its next start');
   if (error instanceof StoreFailedError)
     throw new MeridianError('STORE_UNAVAILABLE', 'the store failed; nothing was written');
   throw error;

@@ -86,6 +86,13 @@ export class StoreFullError extends Error {
 
 export class StoreFailedError extends Error {
   override readonly name = 'StoreFailedError';
+  /** Whether what failed may be there all the same after the next opening. */
+  readonly isDoubtful: boolean;
+
+  constructor(message: string, options: { readonly cause?: unknown; readonly isDoubtful?: boolean } = {}) {
+    super(message, options);
+    this.isDoubtful = options.isDoubtful ?? false;
+  }
 }
 
 export type StoreOpenProblem =
@@ -128,7 +135,7 @@ export interface Store {
   get(key: RecordKey): Promise<Uint8Array | undefined>;
   /**
    * Reads `keys`, decides, writes: atomically, durable when it resolves. Concurrent calls share a commit.
-   * @throws StoreFullError, StoreFailedError: nothing of this update was kept. Whatever `decide` throws, likewise.
+   * @throws StoreFullError, StoreFailedError: nothing of this update was kept (see `isDoubtful`). Whatever `decide` throws, likewise.
    */
   update<Result>(keys: readonly RecordKey[], decide: Decide<Result>): Promise<Result>;
   /** Records with `from <= key < to`, in the order of their UTF-8 bytes, from one consistent view. */

@@ -1,7 +1,7 @@
 import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
 import * as lmdb from 'lmdb';
-import type { FollowPosition } from '../../ports/store.ts';
-import type { FlushChanges, StoreState } from '../group-commit.ts';
+import type { FollowPosition, StoredRow } from '../../ports/store.ts';
+import type { StoreState } from '../group-commit.ts';
 import { CopyPool } from './copy-pool.ts';
 import { IndexSweep } from './index-sweep.ts';
 import {
@@ -16,7 +16,9 @@ import {
 } from './key-codec.ts';
 import { ValueArena } from './value-arena.ts';
 
-const FORMAT = 1;
+/** History: 1, the first; 2, with a log before the trees: `logNumber` is the last commit of it that they hold. */
+const FORMAT = 2;
+const FORMAT_WITHOUT_LOG = 1;
 const STATE_KEY = 'state';
 const POSITION_PREFIX = 'position/';
 const NOTE_PREFIX = 'note/';
@@ -28,6 +30,16 @@ const MAP_BYTES = 1024 * 1024 * 1024;
 export interface Row {
   readonly sequence: Sequence;
   readonly record: Uint8Array;
+}
+
+/** What the trees take in one transaction. */
+export interface TreeBatch {
+  readonly rows: readonly StoredRow[];
+  readonly removed: readonly RecordKey[];
+  /** Rows of the index that stand no longer: their keys moved to another row or were removed. */
+  readonly staleRows: readonly Sequence[];
+  /** All of the log up to `logNumber` is in the trees with this batch. */
+  readonly state?: { readonly before: StoreState; readonly after: StoreState; readonly logNumber: number };
 }
 
 /**
@@ -107,24 +119,18 @@ export class Database {
     }
   }
 
-  /** The id and sequence in the view that reads of this tick share; `undefined` for a store that was never written. */
-  head(): Pick<StoreState, 'id' | 'sequence'> | undefined {
+  /** `undefined` for a store that was never written. @throws UnknownFormat */
+  state(): TreeState | undefined {
     const bytes = this.#root.getBinary(STATE_KEY);
     if (!bytes) return undefined;
-    const { format, id, sequence } = parse(bytes) as { format: number; id: StoreId; sequence: Sequence };
-    if (format !== FORMAT) throw new UnknownFormat(`format ${format}`);
-    return { id, sequence };
-  }
-
-  state(): StoreState | undefined {
-    const head = this.head();
-    if (!head) return undefined;
+    const { format, id, sequence, logNumber } = parse(bytes) as Head;
+    if (format !== FORMAT && format !== FORMAT_WITHOUT_LOG) throw new UnknownFormat(`format ${format}`);
     const positions = new Map<StoreId, FollowPosition>();
     const notes = new Map<string, string>();
     for (const [name, value] of this.#named(POSITION_PREFIX))
       positions.set(name as StoreId, parse(value) as FollowPosition);
     for (const [name, value] of this.#named(NOTE_PREFIX)) notes.set(name, value.toString('utf8'));
-    return { ...head, positions, notes };
+    return { state: { id, sequence, positions, notes }, logNumber: format === FORMAT ? logNumber : undefined };
   }
 
   *#named(prefix: string): Generator<[name: string, value: Buffer]> {
@@ -133,20 +139,20 @@ export class Database {
     }
   }
 
-  /** Durable when it returns. */
+  /** Durable when it returns. Also turns a store that had no log into one that has. */
   create(state: StoreState): void {
-    this.#root.transactionSync(() => void this.#root.put(STATE_KEY, headBytes(state)));
+    this.#root.transactionSync(() => void this.#root.put(STATE_KEY, headBytes(state, 0)));
   }
 
   /**
    * One transaction; durable, and only then readable, when it resolves.
    * @throws what LMDB failed with
    */
-  async commit(changes: FlushChanges): Promise<void> {
-    const swept = this.#sweep.next(changes.rows.length);
+  async commit(batch: TreeBatch): Promise<void> {
+    const swept = this.#sweep.next(batch.rows.length);
     try {
-      await this.#root.batch(() => this.#write(changes, swept));
-      this.#sweep.remember(changes.staleRows);
+      await this.#root.batch(() => this.#write(batch, swept));
+      this.#sweep.remember(batch.staleRows);
     } catch (error) {
       throw await causeOf(error);
     } finally {
@@ -155,7 +161,7 @@ export class Database {
   }
 
   /** Nothing in here may throw: what was put before would be committed alone. */
-  #write({ before, after, rows, removed }: FlushChanges, swept: readonly number[]): void {
+  #write({ rows, removed, state }: TreeBatch, swept: readonly number[]): void {
     for (const { key, sequence, record } of rows) {
       const value = this.#arena.take(SEQUENCE_BYTES + record.length);
       writeSequence(sequence, value, 0);
@@ -165,7 +171,7 @@ export class Database {
     }
     for (const key of removed) void this.#records.remove(key);
     for (const sequence of swept) void this.#index.remove(sequence);
-    this.#writeState(before, after);
+    if (state) this.#writeState(state);
   }
 
   #textBytes(key: string): Buffer {
@@ -173,8 +179,8 @@ export class Database {
     return room.subarray(0, writeText(key, room, 0));
   }
 
-  #writeState(before: StoreState, after: StoreState): void {
-    void this.#root.put(STATE_KEY, headBytes(after));
+  #writeState({ before, after, logNumber }: NonNullable<TreeBatch['state']>): void {
+    void this.#root.put(STATE_KEY, headBytes(after, logNumber));
     if (after.positions !== before.positions) {
       for (const [origin, position] of after.positions) {
         if (before.positions.get(origin) !== position)
@@ -234,8 +240,22 @@ function rowOf(value: Buffer): Row {
   return { sequence, record };
 }
 
-function headBytes({ id, sequence }: StoreState): Buffer {
-  return jsonBytes({ format: FORMAT, id, sequence });
+interface Head {
+  readonly format: number;
+  readonly id: StoreId;
+  readonly sequence: Sequence;
+  readonly logNumber: number;
+}
+
+/** What the trees hold beside the records. */
+export interface TreeState {
+  readonly state: StoreState;
+  /** The last commit of the log that they hold; `undefined` for a store from before there was a log. */
+  readonly logNumber: number | undefined;
+}
+
+function headBytes({ id, sequence }: StoreState, logNumber: number): Buffer {
+  return jsonBytes({ format: FORMAT, id, sequence, logNumber } satisfies Head);
 }
 
 function jsonBytes(value: unknown): Buffer {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { FlushChanges, StoreState } from '../group-commit.ts';
+import type { StoreState } from '../group-commit.ts';
 import { Database } from './database.ts';
 import { IndexSweep } from './index-sweep.ts';
 
@@ -92,8 +92,7 @@ describe('a database whose keys are written over and over', () => {
       state = { ...before, sequence: (before.sequence + rows.length) as Sequence };
       const staleRows = rows.flatMap(({ key }) => durable.get(key) ?? []);
       for (const { key, sequence } of rows) durable.set(key, sequence);
-      const changes: FlushChanges = { before, after: state, rows, removed: [], staleRows };
-      await database.commit(changes);
+      await database.commit({ rows, removed: [], staleRows, state: { before, after: state, logNumber: commit + 1 } });
     }
     expect(database.indexRows).toBeLessThan(500 * 1.5 + 10_000 + 500);
     const shown = [...database.rowsAfter(0 as Sequence)];

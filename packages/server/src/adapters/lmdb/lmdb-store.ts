@@ -19,10 +19,12 @@ import {
   StoreOpenError,
 } from '../../ports/store.ts';
 import { type FlushChanges, GroupCommit, type StoreState } from '../group-commit.ts';
+import { CommitLog } from './commit-log.ts';
 import { checkDataFile } from './data-file.ts';
-import { Database, UnknownFormat } from './database.ts';
+import { Database, type TreeState, UnknownFormat } from './database.ts';
 import { DiskSpace, OPEN_BYTES_MIN, RESERVE_BYTES } from './disk-space.ts';
 import { isStorableKey } from './key-codec.ts';
+import { LoggedDatabase, replayLog, TURN_LIMITS, type TurnLimits } from './logged-database.ts';
 import { lockStore, type StoreLock } from './store-lock.ts';
 
 const ID_LENGTH = 16;
@@ -38,6 +40,8 @@ export interface LmdbStoreOptions {
   readonly onError?: (error: unknown) => void;
   /** Free bytes below which writes are refused. */
   readonly reserveBytes?: number;
+  /** How much the log takes in before the trees take it over. */
+  readonly limits?: TurnLimits;
 }
 
 /**
@@ -85,13 +89,13 @@ async function openLocked(options: LmdbStoreOptions, space: DiskSpace, lock: Sto
   const database = openDatabase(path);
   try {
     const found = readState(database, path);
-    if (found && storeNameOf(found.id) !== storeName) {
-      const owner = storeNameOf(found.id);
+    if (found && storeNameOf(found.state.id) !== storeName) {
+      const owner = storeNameOf(found.state.id);
       throw new StoreOpenError('OTHER_STORE', `the data at ${path} belongs to the store ${owner}, not to ${storeName}`);
     }
-    const state = found ?? emptyState(storeIdFor(storeName, random.id(ID_LENGTH)));
-    if (!found) await create(database, state, path);
-    return new LmdbStore({ ...options, database, space, lock, state, isNew: !found });
+    const made = found?.state ?? emptyState(storeIdFor(storeName, random.id(ID_LENGTH)));
+    const { log, state } = await openLog(database, made, found?.logNumber, options);
+    return new LmdbStore({ ...options, database, log, space, lock, state, isNew: !found });
   } catch (error) {
     await database.close();
     throw error;
@@ -106,7 +110,7 @@ function openDatabase(path: string): Database {
   }
 }
 
-function readState(database: Database, path: string): StoreState | undefined {
+function readState(database: Database, path: string): TreeState | undefined {
   try {
     return database.state();
   } catch (error) {
@@ -125,9 +129,26 @@ function emptyState(id: StoreId): StoreState {
   return { id, sequence: NO_SEQUENCE, positions: new Map(), notes: new Map() };
 }
 
-/** LMDB syncs its file, but not the directories that name it. */
-async function create(database: Database, state: StoreState, path: string): Promise<void> {
+/** Makes the log where there is none yet, and brings the trees up to it where there is one. */
+async function openLog(
+  database: Database,
+  state: StoreState,
+  logNumber: number | undefined,
+  { path, limits = TURN_LIMITS }: LmdbStoreOptions,
+): Promise<{ log: CommitLog; state: StoreState }> {
+  if (logNumber !== undefined) {
+    const { log, entries } = await CommitLog.open(path, logNumber);
+    return { log, state: await replayLog(database, log, state, entries) };
+  }
+  const log = await CommitLog.create(path, limits.segmentBytes);
+  // The trees name the log from here on, so it must be there first.
+  await syncDirectories(path);
   database.create(state);
+  return { log, state };
+}
+
+/** A synced file can still be missing after a crash where the directory that names it was not. */
+async function syncDirectories(path: string): Promise<void> {
   for (const directory of [path, dirname(path)]) {
     const handle = await open(directory, 'r');
     try {
@@ -140,39 +161,44 @@ async function create(database: Database, state: StoreState, path: string): Prom
 
 interface LmdbStoreParts extends LmdbStoreOptions {
   readonly database: Database;
+  readonly log: CommitLog;
   readonly space: DiskSpace;
   readonly lock: StoreLock;
   readonly state: StoreState;
   readonly isNew: boolean;
 }
 
-/** The embedded store. Reads are synchronous underneath: LMDB maps its file, so a read is a walk through memory. */
+/** The embedded store. Reads are synchronous underneath: what is not in memory LMDB maps, so a read is a walk through pages. */
 class LmdbStore implements Store {
   readonly isNew: boolean;
   readonly #storeName: StoreName;
   readonly #random: Random;
-  readonly #path: string;
   readonly #onError: (error: unknown) => void;
   readonly #space: DiskSpace;
   readonly #lock: StoreLock;
   readonly #group: GroupCommit;
-  #database: Database;
+  readonly #logged: LoggedDatabase;
   #closing: Promise<void> | undefined;
-  /** Set once this store can no longer say what is durable. */
-  #lost: StoreFailedError | undefined;
 
   constructor(parts: LmdbStoreParts) {
     this.isNew = parts.isNew;
     this.#storeName = parts.storeName;
     this.#random = parts.random;
-    this.#path = parts.path;
     this.#onError = parts.onError ?? (() => undefined);
     this.#space = parts.space;
     this.#lock = parts.lock;
-    this.#database = parts.database;
+    this.#logged = new LoggedDatabase({
+      ...parts,
+      limits: parts.limits ?? TURN_LIMITS,
+      reopen: async () => {
+        await checkDataFile(parts.path);
+        return new Database(parts.path);
+      },
+      onFlushFailure: (error) => this.#onFlushFailure(error),
+    });
     this.#group = new GroupCommit({
       target: {
-        read: (key) => this.#sound(() => this.#database.read(key)),
+        read: (key) => sound(() => this.#logged.read(key)),
         commit: (changes) => this.#commit(changes),
       },
       state: parts.state,
@@ -194,7 +220,7 @@ class LmdbStore implements Store {
   }
 
   get(key: RecordKey): Promise<Uint8Array | undefined> {
-    return this.#read(() => this.#database.read(key)?.record);
+    return this.#read(() => this.#logged.read(key)?.record);
   }
 
   update<Result>(keys: readonly RecordKey[], decide: Decide<Result>): Promise<Result> {
@@ -205,17 +231,14 @@ class LmdbStore implements Store {
   }
 
   scan(from: RecordKey, to: RecordKey, limits: PageLimits): Promise<RowPage> {
-    return this.#read(() =>
-      compareKeys(from, to) < 0 ? page(this.#database.rowsByKey(from, to), limits) : EMPTY_PAGE,
-    );
+    return this.#read(() => (compareKeys(from, to) < 0 ? page(this.#logged.rowsByKey(from, to), limits) : EMPTY_PAGE));
   }
 
   changes(after: Sequence, limits: PageLimits): Promise<ChangesPage> {
     return this.#read(() => {
-      // All reads of one tick share a view.
-      const { rows, isComplete } = page(this.#database.rowsAfter(after), limits);
+      const { rows, isComplete } = page(this.#logged.rowsAfter(after), limits);
       const last = rows[rows.length - 1]?.sequence ?? after;
-      return { rows, isComplete, upTo: isComplete ? (this.#database.head()?.sequence ?? last) : last };
+      return { rows, isComplete, upTo: isComplete ? this.#logged.sequence : last };
     });
   }
 
@@ -236,7 +259,7 @@ class LmdbStore implements Store {
   }
 
   figures(): Promise<StoreFigures> {
-    return this.#read(() => ({ engine: 'lmdb', ...this.#database.figures(), bytesFree: this.#space.bytesFree() }));
+    return this.#read(() => ({ engine: 'lmdb', ...this.#logged.figures(), bytesFree: this.#space.bytesFree() }));
   }
 
   onCommit(listener: (commit: Commit) => void): void {
@@ -246,7 +269,7 @@ class LmdbStore implements Store {
   close(): Promise<void> {
     this.#closing ??= this.#group
       .close()
-      .then(() => this.#database.close())
+      .then(() => this.#logged.close())
       .finally(() => this.#lock.free());
     return this.#closing;
   }
@@ -254,64 +277,59 @@ class LmdbStore implements Store {
   #read<Result>(read: () => Result): Promise<Result> {
     if (this.#group.isClosed) return Promise.reject(closed());
     try {
-      return Promise.resolve(this.#sound(read));
+      return Promise.resolve(sound(read));
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** @throws StoreFailedError */
-  #sound<Result>(read: () => Result): Result {
-    if (this.#lost) throw this.#lost;
-    try {
-      return read();
-    } catch (error) {
-      throw new StoreFailedError(messageOf(error), { cause: error });
-    }
-  }
-
   async #commit(changes: FlushChanges): Promise<void> {
-    if (this.#lost) throw this.#lost;
-    if (!this.#space.hasRoomFor(bytesOf(changes))) throw new StoreFullError('too little space is left on the disk');
+    if (!this.#space.hasRoomFor(this.#bytesToWrite(changes)))
+      throw new StoreFullError('too little space is left on the disk');
     try {
-      await this.#database.commit(changes);
+      await this.#logged.commit(changes);
     } catch (error) {
       this.#onError(error);
-      if (!this.#database.isUsable) await this.#reopen(changes.before);
       throw this.#failureOf(error);
     }
   }
 
-  /**
-   * Goes on with what is on disk. Where that is not what was last acknowledged, nobody knows whether the failed commit
-   * is durable: all calls fail until the store is opened anew, and then it stands.
-   */
-  async #reopen({ id, sequence }: StoreState): Promise<void> {
-    try {
-      await this.#database.close();
-      await checkDataFile(this.#path);
-      this.#database = new Database(this.#path);
-      const head = this.#database.head();
-      if (head?.id === id && head.sequence === sequence) return;
-      this.#lost = new StoreFailedError('a commit failed half-way; the store must be opened anew');
-    } catch (error) {
-      this.#lost = new StoreFailedError(`the store failed and cannot be opened anew: ${messageOf(error)}`, {
-        cause: error,
-      });
-    }
-    this.#onError(this.#lost);
+  /** What the trees have still to take of earlier commits needs its room too: it was acknowledged. */
+  #bytesToWrite({ rows, removed }: FlushChanges): number {
+    const { pending } = this.#logged;
+    let bytes = pending.bytes + (1 + pending.rows + rows.length + removed.length) * BYTES_PER_ROW_WRITTEN;
+    for (const { record } of rows) bytes += record.length;
+    return bytes;
+  }
+
+  #onFlushFailure(error: unknown): void {
+    this.#onError(
+      new StoreFailedError(`the trees did not take what is in the log: ${messageOf(error)}`, { cause: error }),
+    );
   }
 
   /** LMDB reports a write cut short by a full disk as a failed one. */
   #failureOf(error: unknown): Error {
     const isFull = FULL_CODES.has((error as { code?: unknown }).code) || !this.#space.hasRoomFor(0);
     if (isFull) return new StoreFullError('the disk is full', { cause: error });
-    return new StoreFailedError(`a commit failed: ${messageOf(error)}`, { cause: error });
+    return new StoreFailedError(`a commit failed: ${messageOf(error)}`, {
+      cause: error,
+      isDoubtful: this.#logged.hasDoubtfulTail,
+    });
   }
 }
 
-/** ENOSPC, EDQUOT and MDB_MAP_FULL as LMDB gives them. */
-const FULL_CODES: ReadonlySet<unknown> = new Set([28, 122, -30792]);
+/** @throws StoreFailedError */
+function sound<Result>(read: () => Result): Result {
+  try {
+    return read();
+  } catch (error) {
+    throw new StoreFailedError(messageOf(error), { cause: error });
+  }
+}
+
+/** ENOSPC, EDQUOT and MDB_MAP_FULL as LMDB gives them, and as Node does. */
+const FULL_CODES: ReadonlySet<unknown> = new Set([28, 122, -30792, 'ENOSPC', 'EDQUOT']);
 
 const EMPTY_PAGE: RowPage = { rows: [], isComplete: true };
 
@@ -324,12 +342,6 @@ function page(source: Iterable<StoredRow>, { rowsMax, bytesMax }: PageLimits): R
     bytes += row.key.length + row.record.length;
   }
   return { rows, isComplete: true };
-}
-
-function bytesOf({ rows, removed }: FlushChanges): number {
-  let bytes = (1 + rows.length + removed.length) * BYTES_PER_ROW_WRITTEN;
-  for (const { record } of rows) bytes += record.length;
-  return bytes;
 }
 
 function closed(): StoreFailedError {

@@ -1,0 +1,219 @@
+import { constants, fdatasync, writeSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { StoreOpenError } from '../../ports/store.ts';
+import { decodeEntry, type LogEntry, SECTOR_BYTES, toSectors } from './log-entry.ts';
+import { SegmentReader } from './segment-reader.ts';
+
+const SEGMENT_FILES = ['commits-0.log', 'commits-1.log'] as const;
+/**
+ * What a segment takes before the other one's turn comes: some 8,000 small commits one by one, or 40,000 rows in batches.
+ * Its room is written with zeros beforehand, because a sync that must also record a file's new length takes twice the time.
+ */
+export const SEGMENT_BYTES = 8 * 1024 * 1024;
+/** Longer entries are handed to a thread of the pool: the copy into the page cache would hold up the event loop. */
+const INLINE_BYTES_MAX = 256 * 1024;
+
+interface Segment {
+  readonly handle: FileHandle;
+  end: number;
+  bytes: number;
+}
+
+/** What was found in the log when it was opened. */
+export interface FoundLog {
+  readonly log: CommitLog;
+  /** In order, numbered without a gap. */
+  readonly entries: readonly LogEntry[];
+}
+
+/**
+ * The commits that the trees do not hold yet, as they came: an append and one sync make a commit durable, where the trees
+ * would take some eighty scattered pages and two syncs. Two files take turns; one is written over from its start once all
+ * in it has reached the trees.
+ */
+export class CommitLog {
+  readonly #segments: readonly [Segment, Segment];
+  #active: 0 | 1 = 0;
+  #number: number;
+  /** Whether behind the end there is an entry whose sync failed: it must not be found by the next opening. */
+  #hasDoubtfulTail = false;
+
+  private constructor(segments: readonly [Segment, Segment], number: number) {
+    this.#segments = segments;
+    this.#number = number;
+  }
+
+  /** For a store that is just being made; what a crash in the making left is written over. */
+  static async create(path: string, segmentBytes: number): Promise<CommitLog> {
+    const segments: Segment[] = [];
+    for (const file of SEGMENT_FILES) {
+      const handle = await open(join(path, file), constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC, 0o600);
+      await fillWithZeros(handle, segmentBytes);
+      segments.push({ handle, end: 0, bytes: segmentBytes });
+    }
+    return new CommitLog(segments as [Segment, Segment], 0);
+  }
+
+  /**
+   * Reads what the trees may lack: all above entry `after`.
+   * @throws StoreOpenError UNREADABLE where an entry in the middle is damaged, or a file is gone: acknowledged writes would be lost
+   */
+  static async open(path: string, after: number): Promise<FoundLog> {
+    const segments: Segment[] = [];
+    try {
+      const found: LogEntry[] = [];
+      for (const file of SEGMENT_FILES) {
+        const handle = await openSegment(path, file);
+        const { size } = await handle.stat();
+        segments.push({ handle, end: 0, bytes: size });
+        found.push(...entriesIn(new SegmentReader(handle.fd, size), after, join(path, file)));
+      }
+      const entries = found.sort((left, right) => left.number - right.number);
+      entries.forEach(({ number }, at) => {
+        if (number !== after + at + 1) throw damaged(path, `its log lacks commit ${after + at + 1}`);
+      });
+      const last = entries.at(-1)?.number ?? after;
+      return { log: new CommitLog(segments as [Segment, Segment], last), entries };
+    } catch (error) {
+      for (const { handle } of segments) await handle.close();
+      throw error;
+    }
+  }
+
+  /** The number of the last durable entry. */
+  get number(): number {
+    return this.#number;
+  }
+
+  /** Bytes of the active segment that are taken, and its room. */
+  get used(): number {
+    return (this.#segments[this.#active] as Segment).end;
+  }
+
+  get bytesOnDisk(): number {
+    return this.#segments[0].bytes + this.#segments[1].bytes;
+  }
+
+  /** Whether the next opening might take a commit for durable whose append failed. */
+  get hasDoubtfulTail(): boolean {
+    return this.#hasDoubtfulTail;
+  }
+
+  /**
+   * Durable when it resolves; `entry` carries the next number. After a failure the next append takes the same place.
+   * @throws what the system failed with
+   */
+  async append(entry: Buffer): Promise<void> {
+    const segment = this.#segments[this.#active] as Segment;
+    try {
+      await this.#write(segment, entry);
+    } catch (error) {
+      await this.#cutOff(segment);
+      throw error;
+    }
+    this.#hasDoubtfulTail = false;
+    this.#number += 1;
+    segment.end += entry.length;
+    segment.bytes = Math.max(segment.bytes, segment.end);
+  }
+
+  async #write({ handle, end }: Segment, entry: Buffer): Promise<void> {
+    if (entry.length <= INLINE_BYTES_MAX) writeWhole(handle.fd, entry, end);
+    else await writeAll(handle, entry, end);
+    await synced(handle.fd);
+  }
+
+  /** Nothing of a failed entry may be found later: its first sector is taken back, or the next commit goes over it. */
+  async #cutOff(segment: Segment): Promise<void> {
+    try {
+      writeWhole(segment.handle.fd, Buffer.alloc(SECTOR_BYTES), segment.end);
+      await synced(segment.handle.fd);
+    } catch {
+      this.#hasDoubtfulTail = true;
+    }
+  }
+
+  /** Goes on in the other segment, from its start. Only once all that is in it has reached the trees. */
+  turn(): void {
+    this.#active = this.#active === 0 ? 1 : 0;
+    (this.#segments[this.#active] as Segment).end = 0;
+  }
+
+  /** Gives back the room that commits larger than a segment took. Only of the segment that is not active. */
+  async trim(segmentBytes: number): Promise<void> {
+    const idle = this.#segments[this.#active === 0 ? 1 : 0] as Segment;
+    if (idle.bytes <= segmentBytes * 2) return;
+    await idle.handle.truncate(segmentBytes);
+    idle.bytes = segmentBytes;
+  }
+
+  async close(): Promise<void> {
+    for (const { handle } of this.#segments) await handle.close();
+  }
+}
+
+async function openSegment(path: string, file: string): Promise<FileHandle> {
+  try {
+    return await open(join(path, file), constants.O_RDWR);
+  } catch (error) {
+    throw new StoreOpenError(
+      'UNREADABLE',
+      `the store at ${path} cannot be opened: its log ${file} is not there`,
+      error,
+    );
+  }
+}
+
+/**
+ * The entries above `after` of one segment. It ends at the first that is not whole: the last append may have been cut
+ * short, and was then never acknowledged. But a whole one behind it shows that what is damaged was once whole.
+ */
+function entriesIn(segment: SegmentReader, after: number, file: string): LogEntry[] {
+  const entries: LogEntry[] = [];
+  let at = 0;
+  let last = 0;
+  for (let entry = segment.entryAt(at); entry !== undefined; entry = segment.entryAt(at)) {
+    if (at > 0 && entry.number !== last + 1) break;
+    // The trees take whole segments: where they hold the first entry they hold all of them.
+    if (entry.number <= after) return [];
+    entries.push(decodeEntry(entry.bytes));
+    last = entry.number;
+    at += toSectors(entry.bytes.length);
+  }
+  for (const behind of segment.entriesFrom(at)) {
+    if (behind.number > Math.max(last, after)) throw damaged(file, `commit ${last + 1} is damaged`);
+  }
+  return entries;
+}
+
+function damaged(where: string, why: string): StoreOpenError {
+  return new StoreOpenError('UNREADABLE', `the store cannot be opened: ${where}: ${why}`);
+}
+
+function writeWhole(fd: number, bytes: Buffer, at: number): void {
+  for (let written = 0; written < bytes.length; ) {
+    written += writeSync(fd, bytes, written, bytes.length - written, at + written);
+  }
+}
+
+async function writeAll(handle: FileHandle, bytes: Buffer, at: number): Promise<void> {
+  for (let written = 0; written < bytes.length; ) {
+    written += (await handle.write(bytes, written, bytes.length - written, at + written)).bytesWritten;
+  }
+}
+
+function synced(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fdatasync(fd, (error) => {
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+}
+
+async function fillWithZeros(handle: FileHandle, bytes: number): Promise<void> {
+  const zeros = Buffer.alloc(1024 * 1024);
+  for (let at = 0; at < bytes; at += zeros.length) await handle.write(zeros, 0, Math.min(zeros.length, bytes - at), at);
+  await handle.sync();
+}

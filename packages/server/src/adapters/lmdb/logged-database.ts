@@ -1,0 +1,252 @@
+import { compareKeys, type RecordKey, type Sequence } from '@meridian/core/ids';
+import type { FlushChanges, StoreState } from '../group-commit.ts';
+import { type CommitLog, SEGMENT_BYTES } from './commit-log.ts';
+import type { Database, Row, TreeBatch } from './database.ts';
+import { type LogEntry, LogEntryWriter, stateAfter } from './log-entry.ts';
+import { type PendingRow, PendingRows } from './pending-rows.ts';
+
+/** When a segment's turn ends. */
+export interface TurnLimits {
+  /** Rows: to sort and hand over more would be felt by the requests that wait meanwhile. */
+  readonly rowsMax: number;
+  readonly segmentBytes: number;
+}
+
+export const TURN_LIMITS: TurnLimits = { rowsMax: 8_192, segmentBytes: SEGMENT_BYTES };
+/** A segment's turn ends before a commit of usual size would no longer fit into its room: a 32nd of it. */
+const SEGMENT_SHARE_USED = 31 / 32;
+/** How many times over a segment's turn may go on while the trees are slow to take the one before. Then commits wait. */
+const OVERDUE_MAX = 4;
+/** Rows that go to the trees in one transaction: some 2 ms of the event loop. */
+const ROWS_PER_BATCH = 512;
+const BYTES_PER_BATCH = 2 * 1024 * 1024;
+
+export interface LoggedDatabaseParts {
+  readonly database: Database;
+  /** Opens the trees anew, after they were closed. */
+  readonly reopen: () => Promise<Database>;
+  readonly log: CommitLog;
+  /** That of the trees, which hold all that is in the log. */
+  readonly state: StoreState;
+  readonly limits: TurnLimits;
+  readonly onFlushFailure: (error: unknown) => void;
+}
+
+type KeyedRow = Row & { readonly key: RecordKey };
+
+/**
+ * The trees with a log before them. A commit is durable once it is in the log, and visible from then on out of memory;
+ * the trees take what a whole segment has gathered, ordered by key, so that rows that share a page go with one write of it.
+ * A start after a crash takes from the log what the trees lack.
+ */
+export class LoggedDatabase {
+  #database: Database;
+  readonly #reopen: () => Promise<Database>;
+  readonly #log: CommitLog;
+  readonly #writer = new LogEntryWriter();
+  readonly #limits: TurnLimits;
+  readonly #onFlushFailure: (error: unknown) => void;
+  /** What the active segment holds. */
+  #active: PendingRows;
+  /** What the other one holds, while the trees take it. */
+  #leaving: { readonly rows: PendingRows; readonly logNumber: number } | undefined;
+  /** Keys in the trees, as of the last segment they took: LMDB's own count moves while they take one. */
+  #keysInTrees: number;
+  #flushing: Promise<void> | undefined;
+  #flushFailure: unknown;
+
+  constructor({ database, reopen, log, state, limits, onFlushFailure }: LoggedDatabaseParts) {
+    this.#database = database;
+    this.#reopen = reopen;
+    this.#log = log;
+    this.#active = new PendingRows(state);
+    this.#keysInTrees = database.figures().records;
+    this.#limits = limits;
+    this.#onFlushFailure = onFlushFailure;
+  }
+
+  /** Of what is visible. */
+  get sequence(): Sequence {
+    return this.#active.after.sequence;
+  }
+
+  /** Whether a commit that failed might be found by the next opening all the same. */
+  get hasDoubtfulTail(): boolean {
+    return this.#log.hasDoubtfulTail;
+  }
+
+  /** What the trees still have to take: the disk must keep room for it. */
+  get pending(): { readonly rows: number; readonly bytes: number } {
+    const rows = this.#active.rowsTaken + (this.#leaving?.rows.rowsTaken ?? 0);
+    return { rows, bytes: this.#active.recordBytes + (this.#leaving?.rows.recordBytes ?? 0) };
+  }
+
+  read(key: RecordKey): Row | undefined {
+    const row = this.#pendingRow(key);
+    if (row === undefined) return this.#database.read(key);
+    return row.record && { sequence: row.sequence, record: row.record };
+  }
+
+  #pendingRow(key: RecordKey): PendingRow | undefined {
+    return this.#active.get(key) ?? this.#leaving?.rows.get(key);
+  }
+
+  /** One consistent view, where it is walked without a pause. */
+  *rowsByKey(from: RecordKey, to: RecordKey): Generator<KeyedRow> {
+    const pending = this.#pendingBetween(from, to);
+    let at = 0;
+    for (const row of this.#database.rowsByKey(from, to)) {
+      for (; at < pending.length && compareKeys((pending[at] as PendingRow).key, row.key) < 0; at++) {
+        const before = pending[at] as PendingRow;
+        if (before.record) yield before as KeyedRow;
+      }
+      if (pending[at]?.key !== row.key) yield row;
+    }
+    for (; at < pending.length; at++) {
+      const row = pending[at] as PendingRow;
+      if (row.record) yield row as KeyedRow;
+    }
+  }
+
+  #pendingBetween(from: RecordKey, to: RecordKey): PendingRow[] {
+    const active = this.#active.between(from, to);
+    const leaving = this.#leaving?.rows.between(from, to).filter(({ key }) => this.#active.get(key) === undefined);
+    if (!leaving || leaving.length === 0) return active;
+    return [...active, ...leaving].sort((left, right) => compareKeys(left.key, right.key));
+  }
+
+  /** Likewise. */
+  *rowsAfter(after: Sequence): Generator<KeyedRow> {
+    const inTrees = (this.#leaving?.rows ?? this.#active).before.sequence;
+    if (after < inTrees) {
+      for (const row of this.#database.rowsAfter(after)) if (this.#pendingRow(row.key) === undefined) yield row;
+    }
+    if (this.#leaving) {
+      for (const row of this.#leaving.rows.rowsAfter(after))
+        if (this.#active.get(row.key) === undefined) yield row as KeyedRow;
+    }
+    yield* this.#active.rowsAfter(after) as Generator<KeyedRow>;
+  }
+
+  figures(): { records: number; bytesUsed: number } {
+    const records = this.#keysInTrees + (this.#leaving?.rows.keysAdded ?? 0) + this.#active.keysAdded;
+    return { records, bytesUsed: this.#database.figures().bytesUsed + this.#log.bytesOnDisk };
+  }
+
+  /**
+   * Durable, and only then visible, when it resolves.
+   * @throws what the disk failed with; then it is not visible, and gone unless `hasDoubtfulTail`
+   */
+  async commit(changes: FlushChanges): Promise<void> {
+    if (this.#isOver(OVERDUE_MAX)) await this.#catchUp();
+    await this.#log.append(this.#writer.encode(this.#log.number + 1, changes));
+    this.#active.take(changes);
+    if (this.#isOver(1) && !this.#flushing) this.#startFlush();
+  }
+
+  #isOver(turns: number): boolean {
+    const { rowsMax, segmentBytes } = this.#limits;
+    return this.#active.rowsTaken >= rowsMax * turns || this.#log.used >= segmentBytes * turns * SEGMENT_SHARE_USED;
+  }
+
+  /** The trees are behind by more than memory shall hold. @throws what keeps them from taking it */
+  async #catchUp(): Promise<void> {
+    if (!this.#flushing) this.#startFlush();
+    await this.#flushing;
+    if (this.#flushFailure !== undefined) throw this.#flushFailure;
+  }
+
+  #startFlush(): void {
+    if (!this.#leaving) {
+      this.#leaving = { rows: this.#active, logNumber: this.#log.number };
+      this.#active = new PendingRows(this.#active.after);
+      this.#log.turn();
+    }
+    this.#flushing = this.#flush(this.#leaving).then(
+      () => {
+        this.#keysInTrees += this.#leaving?.rows.keysAdded ?? 0;
+        this.#leaving = undefined;
+        this.#flushFailure = undefined;
+        this.#flushing = undefined;
+      },
+      (error: unknown) => this.#afterFailure(error),
+    );
+  }
+
+  /** Nothing is lost: it is in the log, and read from memory. The next commit tries again. */
+  async #afterFailure(error: unknown): Promise<void> {
+    this.#flushFailure = error;
+    this.#onFlushFailure(error);
+    try {
+      if (!this.#database.isUsable) {
+        await this.#database.close();
+        this.#database = await this.#reopen();
+      }
+    } catch (failure) {
+      this.#onFlushFailure(failure);
+    }
+    this.#flushing = undefined;
+  }
+
+  async #flush({ rows, logNumber }: { readonly rows: PendingRows; readonly logNumber: number }): Promise<void> {
+    for (const batch of batchesOf(rows.sorted())) await this.#database.commit(batch);
+    await this.#database.commit({ ...NOTHING, state: { before: rows.before, after: rows.after, logNumber } });
+    await this.#log.trim(this.#limits.segmentBytes);
+  }
+
+  /** Brings the trees up to all that was committed, then lets go of both. What fails is in the log for the next opening. */
+  async close(): Promise<void> {
+    await this.#flushing;
+    for (let turn = 0; turn < 2 && (this.#leaving || !this.#active.isEmpty); turn++) {
+      this.#startFlush();
+      await this.#flushing;
+    }
+    await this.#log.close();
+    await this.#database.close();
+  }
+}
+
+const NOTHING: TreeBatch = { rows: [], removed: [], staleRows: [] };
+
+/** What the log holds above the trees goes into them. Gives the state they have then. */
+export async function replayLog(
+  database: Database,
+  log: CommitLog,
+  state: StoreState,
+  entries: readonly LogEntry[],
+): Promise<StoreState> {
+  if (entries.length === 0) return state;
+  const rows = new PendingRows(state);
+  for (const entry of entries) {
+    // A flush may have been cut off: of what it brought, the trees hold rows as young as those of the log.
+    const replacing = (key: RecordKey): Sequence =>
+      (rows.get(key) ? 0 : (database.read(key)?.sequence ?? 0)) as Sequence;
+    rows.take({
+      rows: entry.rows.map((row) => ({ ...row, replaces: replacing(row.key) })),
+      removed: entry.removed.map((key) => ({ key, replaces: replacing(key) })),
+      after: stateAfter(rows.after, entry),
+    });
+  }
+  for (const batch of batchesOf(rows.sorted())) await database.commit(batch);
+  await database.commit({ ...NOTHING, state: { before: state, after: rows.after, logNumber: log.number } });
+  return rows.after;
+}
+
+function batchesOf(sorted: readonly PendingRow[]): TreeBatch[] {
+  const batches: TreeBatch[] = [];
+  for (let at = 0; at < sorted.length; ) {
+    const rows: KeyedRow[] = [];
+    const removed: RecordKey[] = [];
+    const staleRows: Sequence[] = [];
+    let bytes = 0;
+    for (let count = 0; at < sorted.length && count < ROWS_PER_BATCH && bytes < BYTES_PER_BATCH; at++, count++) {
+      const row = sorted[at] as PendingRow;
+      if (row.record) rows.push(row as KeyedRow);
+      else removed.push(row.key);
+      if (row.replaces > 0 && !(row.record && row.replaces === row.sequence)) staleRows.push(row.replaces);
+      bytes += row.record?.length ?? 0;
+    }
+    batches.push({ rows, removed, staleRows });
+  }
+  return batches;
+}

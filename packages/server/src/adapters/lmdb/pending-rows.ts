@@ -1,0 +1,107 @@
+import { compareKeys, type RecordKey, type Sequence } from '@meridian/core/ids';
+import type { FlushChanges, StoreState } from '../group-commit.ts';
+
+/** A row that is durable in the log and not yet in the trees. */
+export interface PendingRow {
+  readonly key: RecordKey;
+  readonly sequence: Sequence;
+  /** `undefined` where the key was removed. */
+  readonly record: Uint8Array | undefined;
+  /** The row that this one replaces in the trees, once those before have reached them; 0 for none. */
+  readonly replaces: Sequence;
+}
+
+/** The rows of one log segment, by key and in the order of their sequences. */
+export class PendingRows {
+  readonly #byKey = new Map<RecordKey, PendingRow>();
+  /** As they came: those that were replaced since stand there too. */
+  readonly #inOrder: PendingRow[] = [];
+  /** The state before the first of them. */
+  readonly before: StoreState;
+  #after: StoreState;
+  #recordBytes = 0;
+  #added = 0;
+
+  constructor(before: StoreState) {
+    this.before = before;
+    this.#after = before;
+  }
+
+  /** The state after the last of them. */
+  get after(): StoreState {
+    return this.#after;
+  }
+
+  get isEmpty(): boolean {
+    return this.#after === this.before && this.#byKey.size === 0;
+  }
+
+  /** Rows taken in, and the bytes of their records: what this holds in memory. */
+  get rowsTaken(): number {
+    return this.#inOrder.length;
+  }
+
+  get recordBytes(): number {
+    return this.#recordBytes;
+  }
+
+  /** Keys that there were not before, less those that there are no more. */
+  get keysAdded(): number {
+    return this.#added;
+  }
+
+  get(key: RecordKey): PendingRow | undefined {
+    return this.#byKey.get(key);
+  }
+
+  take({ rows, removed, after }: Pick<FlushChanges, 'rows' | 'removed' | 'after'>): void {
+    for (const { key, sequence, record, replaces } of rows) {
+      this.#put({ key, sequence, record, replaces });
+      this.#inOrder.push(this.#byKey.get(key) as PendingRow);
+      this.#recordBytes += record.length;
+    }
+    for (const { key, replaces } of removed) this.#put({ key, sequence: replaces, record: undefined, replaces });
+    this.#after = after;
+  }
+
+  #put(row: PendingRow): void {
+    const before = this.#byKey.get(row.key);
+    const replaces = before ? before.replaces : row.replaces;
+    const existed = before ? before.record !== undefined : row.replaces > 0;
+    this.#added += (row.record ? 1 : 0) - (existed ? 1 : 0);
+    this.#byKey.set(row.key, before ? { ...row, replaces } : row);
+  }
+
+  /** Each key once, ordered by the bytes of the keys. */
+  sorted(): PendingRow[] {
+    return [...this.#byKey.values()].sort((left, right) => compareKeys(left.key, right.key));
+  }
+
+  /** Likewise, with `from <= key < to`. */
+  between(from: RecordKey, to: RecordKey): PendingRow[] {
+    const rows: PendingRow[] = [];
+    for (const row of this.#byKey.values()) {
+      if (compareKeys(from, row.key) <= 0 && compareKeys(row.key, to) < 0) rows.push(row);
+    }
+    return rows.sort((left, right) => compareKeys(left.key, right.key));
+  }
+
+  /** Rows above a sequence, in order, each key at its latest. */
+  *rowsAfter(after: Sequence): Generator<PendingRow> {
+    for (let at = this.#firstAfter(after); at < this.#inOrder.length; at++) {
+      const row = this.#inOrder[at] as PendingRow;
+      if (this.#byKey.get(row.key) === row) yield row;
+    }
+  }
+
+  #firstAfter(after: Sequence): number {
+    let low = 0;
+    let high = this.#inOrder.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#inOrder[middle] as PendingRow).sequence > after) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+}
