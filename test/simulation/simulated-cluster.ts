@@ -31,12 +31,13 @@ export class SimulatedCluster {
   readonly time: VirtualTime;
   readonly network: SimulatedNetwork;
   readonly placement: PlacementTable;
+  /** What the cluster file says to a node that starts now. */
+  layout: Layout;
   readonly members: readonly Member[];
   readonly log: string[] = [];
   readonly #random: SeededRandom;
   readonly #bugs: Bugs;
   readonly #watcher: StoreWatcher;
-  readonly #layout: Layout;
 
   constructor(
     layout: Layout,
@@ -46,7 +47,7 @@ export class SimulatedCluster {
     bugs: Bugs,
     watcher: StoreWatcher,
   ) {
-    this.#layout = layout;
+    this.layout = layout;
     this.time = time;
     this.#random = random;
     this.#bugs = bugs;
@@ -88,7 +89,7 @@ export class SimulatedCluster {
     });
     const transport = this.network.transport(member.name);
     // Every node reads its own copy of the cluster file.
-    const placement = new PlacementTable(this.#layout, xxh3Hashes.text);
+    const placement = new PlacementTable(this.layout, xxh3Hashes.text);
     const node = new MeridianNode({
       node: member.name,
       region: member.region,

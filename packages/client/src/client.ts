@@ -206,8 +206,9 @@ export class MeridianClient {
   }
 
   /** The emulated links of this node, after `change` where one is given. Only on nodes that run with `--wan-lab`. */
-  async wan(change?: Api.WanChange): Promise<unknown> {
-    return change ? this.#ask('POST', '/admin/wan', change) : this.#ask('GET', '/admin/wan');
+  async wan(change?: Api.WanChange): Promise<Api.WanStatus> {
+    const asked = change ? this.#ask('POST', '/admin/wan', change) : this.#ask('GET', '/admin/wan');
+    return (await asked) as Api.WanStatus;
   }
 
   /** Merges versioned records, as replication would. Repeating it does no harm. */

@@ -183,6 +183,20 @@ export interface WanChange {
   readonly loss?: number;
 }
 
+/** The emulated links of one node. */
+export interface WanStatus {
+  readonly region: string;
+  readonly regions: readonly string[];
+  /** Milliseconds there and back, by `region|region` in either order. */
+  readonly rtt: Readonly<Record<string, number>>;
+  /** Pairs that are cut both ways. */
+  readonly split: readonly (readonly [string, string])[];
+  /** Pairs that are cut from the first to the second only. */
+  readonly oneWay: readonly (readonly [string, string])[];
+  /** Share of messages that are held back as if lost and sent again, 0 to 1. */
+  readonly loss: number;
+}
+
 export interface ReplicateAnswer {
   readonly applied: number;
   readonly ignored: number;

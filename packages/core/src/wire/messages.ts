@@ -1,3 +1,4 @@
+import type { ProposerId } from '../coordination/paxos/ballot.ts';
 import type { RecordKey, Sequence, StoreId, StoreName } from '../ids.ts';
 import {
   bytes,
@@ -61,6 +62,9 @@ export const WRITE = 2;
 export const SCAN = 3;
 export const STATUS = 4;
 export const FETCH = 5;
+export const REGISTER = 6;
+export const CHANGE = 7;
+export const CONSULT = 8;
 
 /** Record key, what the session must have covered. -> record, store, whether it may count in a quorum, staleness. */
 const read = tuple(only(READ), recordKey, nullable(vector));
@@ -84,15 +88,74 @@ const status = tuple(only(STATUS));
 /** Records by their keys. */
 const fetch = tuple(only(FETCH), list(recordKey, 10_000));
 
-const call = oneOf([read, merge, write, scan, status, fetch]);
+/** Round, proposer. */
+const ballot = tuple(whole, text<ProposerId>(260));
+/** Who the proposer takes a register's replicas to be. */
+const members = list(tuple(storeName, storeId), 256);
+export const PREPARE = 0;
+export const ACCEPT = 1;
+export const QUERY = 2;
+/** Ballot, members. */
+const prepare = tuple(only(PREPARE), ballot, members);
+/** Ballot, bytes of the value, the ballot promised along with it, members, a ballot known to be chosen. */
+const accept = tuple(only(ACCEPT), ballot, bytes, nullable(ballot), members, nullable(ballot));
+const query = tuple(only(QUERY), members);
+const question = oneOf([prepare, accept, query]);
+/** Record key, question of a proposer. -> store, its reply. */
+const register = tuple(only(REGISTER), recordKey, question);
+/** A change of a register, passed on: record key, hash of the client's idempotency key, body (null deletes), content type, time to live in ms, session, condition, versions it names. */
+const change = tuple(
+  only(CHANGE),
+  recordKey,
+  nullable(text(32)),
+  nullable(bytes),
+  text(255),
+  nullable(whole),
+  vector,
+  text(16),
+  list(whole, 64),
+);
+/** A linearizable read of a register, passed on. */
+const consult = tuple(only(CONSULT), recordKey);
+
+const call = oneOf([read, merge, write, scan, status, fetch, register, change, consult]);
 export type Call = ValueOf<typeof call>;
 
 export const readResult = tuple(nullable(bytes), storeId, flag, nullable(whole));
 export const mergeResult = tuple(storeId, whole, whole);
-/** Store, sequence of the write (0 where none was made), vector of the record, time, expiry, whether a live value was there before, replicas asked, replicas answered. */
-export const writeResult = tuple(storeId, sequence, vector, whole, nullable(whole), flag, whole, whole);
+/** Store, sequence of the write (0 where none was made), vector of the record, time, expiry, whether a live value was there before, replicas asked, replicas answered, rounds. */
+export const writeResult = tuple(storeId, sequence, vector, whole, nullable(whole), flag, whole, whole, whole);
 /** Store, rows, whether the range ended with them, whether the store may count in a quorum, staleness. */
 export const scanResult = tuple(storeId, rows, flag, flag, nullable(whole));
+/** Accepted ballot and bytes of its value, whether that is hearsay, committed ballot, promised ballot, the replica's clock in ms. */
+const holding = tuple(only(0), nullable(tuple(ballot, bytes)), flag, nullable(ballot), ballot, whole);
+/** What is promised now. */
+const accepted = tuple(only(1), ballot);
+/** What was promised, and stands above the ballot asked with. */
+const refused = tuple(only(2), ballot);
+/** A member by the id that the one answering knows. */
+const staleMember = tuple(only(3), storeName, storeId);
+export const HOLDING = 0;
+export const ACCEPTED = 1;
+export const REFUSED = 2;
+export const STALE_MEMBER = 3;
+/** Store, reply. */
+export const registerResult = tuple(storeId, oneOf([holding, accepted, refused, staleMember]));
+/** Store, verdict, version, time, expiry, whether a live value was there before, the writer of the version, rounds, replicas asked, replicas answered. */
+export const changeResult = tuple(
+  storeId,
+  text(32),
+  whole,
+  whole,
+  nullable(whole),
+  flag,
+  nullable(storeId),
+  whole,
+  whole,
+  whole,
+);
+/** Store, bytes of the value, rounds, replicas asked, replicas answered. */
+export const consultResult = tuple(storeId, bytes, whole, whole, whole);
 /** Records, bytes used, sequence. */
 export const statusResult = tuple(whole, whole, sequence);
 export const fetchResult = rows;
@@ -119,6 +182,15 @@ export type ReadCall = ValueOf<typeof read>;
 export type WriteCall = ValueOf<typeof write>;
 export type ScanCall = ValueOf<typeof scan>;
 export type WriteResult = ValueOf<typeof writeResult>;
+export type WireBallot = ValueOf<typeof ballot>;
+export type WireMembers = ValueOf<typeof members>;
+export type WireQuestion = ValueOf<typeof question>;
+export type RegisterCall = ValueOf<typeof register>;
+export type RegisterResult = ValueOf<typeof registerResult>;
+export type ChangeCall = ValueOf<typeof change>;
+export type ChangeResult = ValueOf<typeof changeResult>;
+export type ConsultCall = ValueOf<typeof consult>;
+export type ConsultResult = ValueOf<typeof consultResult>;
 
 /** @throws MalformedBytes where `value` is no message of this protocol. */
 export function checkMessage(value: unknown): Message {
@@ -127,7 +199,18 @@ export function checkMessage(value: unknown): Message {
 
 /** The shapes of all messages and results in one text: what a peer must agree with. */
 export function wireShapes(): string {
-  return [message, readResult, mergeResult, writeResult, scanResult, statusResult, fetchResult]
+  return [
+    message,
+    readResult,
+    mergeResult,
+    writeResult,
+    scanResult,
+    statusResult,
+    fetchResult,
+    registerResult,
+    changeResult,
+    consultResult,
+  ]
     .map((shape) => shape.name)
     .join('\n');
 }

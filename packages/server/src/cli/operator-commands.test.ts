@@ -47,6 +47,22 @@ const meridian = (...args: readonly string[]) =>
 const told = (node: FakeNode | undefined) =>
   node?.requests.filter(({ path }) => path === '/admin/wan').map(({ body }) => JSON.parse(body) as unknown);
 
+const OPEN = {
+  regions: ['us-east', 'eu-central', 'ap-northeast'],
+  rtt: { 'eu-central|us-east': 91, 'ap-northeast|us-east': 150, 'ap-northeast|eu-central': 229.5 },
+  split: [],
+  oneWay: [],
+  loss: 0,
+};
+
+/** What the node says of its links: open ones, but for `change`. */
+function shows(node: FakeNode | undefined, change: object): void {
+  if (!node) return;
+  const links = { ...OPEN, region: node.region, ...change };
+  node.intercept = (method, { pathname }) =>
+    method === 'GET' && pathname === '/admin/wan' ? { status: 200, body: links } : undefined;
+}
+
 describe('status', () => {
   it('is a table that fits 80 columns', async () => {
     const { code, out } = await meridian('status');
@@ -105,6 +121,51 @@ describe('wan', () => {
       { rtt: { 'us-east|eu-central': 250 } },
       { loss: 0.05 },
       { heal: true },
+    ]);
+  });
+
+  it('shows the links in a table that fits 80 columns, and who did not tell of them', async () => {
+    shows(nodes[0], { split: [['eu-central', 'us-east']], loss: 0.05 });
+    shows(nodes[1], { split: [['eu-central', 'us-east']], oneWay: [['ap-northeast', 'eu-central']], loss: 0.05 });
+    const { code, out, err } = await meridian('wan', 'status');
+    const lines = out.split('\n');
+    for (const line of lines) expect(widthOf(line)).toBeLessThanOrEqual(80);
+    expect(lines).toEqual([
+      'Emulated links as 2 of 3 nodes have them',
+      '',
+      '  LINK                          RTT  LOSS  STATE',
+      '○ us-east ╳ eu-central        91 ms    5%  split',
+      '● us-east ↔ ap-northeast     150 ms    5%  open',
+      '◐ eu-central → ap-northeast  230 ms    5%  one way',
+      '',
+      '1 of 3 links is open',
+      expect.stringMatching(/^○ m {2}http:\/\/127\.0\.0\.1:9 does not answer/),
+      '',
+    ]);
+    expect([code, err]).toEqual([1, 'meridian: 1 of 3 nodes did not answer\n']);
+    expect(nodes.map(({ requests }) => requests.filter(({ path }) => path === '/admin/wan').length)).toEqual([1, 1]);
+  });
+
+  it('shows where the nodes at the ends of a link differ', async () => {
+    const [us] = nodes;
+    if (us) us.regionList = us.regionList?.slice(0, 2);
+    shows(nodes[0], { rtt: { 'us-east|eu-central': 250 }, split: [['us-east', 'eu-central']] });
+    shows(nodes[1], {});
+    const { code, out } = await meridian('wan', 'status');
+    expect(code).toBe(0);
+    expect(out).toMatch(/^○ us-east ╳ eu-central +250 ms \/ 91 ms +0% +split at us-east-1 only$/m);
+    expect(out).toMatch(/^● us-east ↔ ap-northeast +0 ms +0% +open$/m);
+  });
+
+  it('shows as JSON what each node said', async () => {
+    shows(nodes[0], { loss: 0.25 });
+    shows(nodes[1], {});
+    const { code, out } = await meridian('wan', 'status', '--json');
+    expect(code).toBe(1);
+    expect(JSON.parse(out)).toEqual([
+      { node: 'us-east-1', region: 'us-east', ok: true, answer: { ...OPEN, region: 'us-east', loss: 0.25 } },
+      { node: 'eu-central-1', region: 'eu-central', ok: true, answer: { ...OPEN, region: 'eu-central' } },
+      { node: 'm', region: 'mars', ok: false, error: expect.stringContaining('does not answer') },
     ]);
   });
 

@@ -65,7 +65,7 @@ export function addOperatorCommands(root: Command, dependencies: Dependencies): 
   command('loss', 'lose a share of what is sent between regions')
     .argument('<SHARE>', '0 to 1', number(0, 1))
     .action(async (share: number, flags) => (await import('./commands/wan.ts')).loss(share, flags, dependencies));
-  command('status', 'show the links of every node').action(async (flags) =>
+  command('status', 'show the links between the regions').action(async (flags) =>
     (await import('./commands/wan.ts')).wanStatus(flags, dependencies),
   );
 }

@@ -5,7 +5,7 @@ import type { RequestOptions } from '../node/service.ts';
 import { BodyText, binaryText } from './body-text.ts';
 import { type SentEnvelope, valueOfEnvelope, writeEnvelope, writeWritten } from './envelope.ts';
 import { checkKey } from './keys.ts';
-import { EnvelopeFields, refuseConditions } from './kv-routes.ts';
+import { EnvelopeFields } from './kv-routes.ts';
 import { BATCH_OPERATIONS_MAX } from './limits.ts';
 import { publicError, renderProblem } from './problem.ts';
 import { namespaceOf, optionsOf } from './request.ts';
@@ -79,7 +79,7 @@ interface Result {
 async function batch(site: Site, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const { operations } = request.body as { operations: readonly SentOperation[] };
   const options = optionsOf(site, request);
-  await refuseConditions(site, request);
+  refuseConditions(request);
   const namespace = namespaceOf(request);
   if (operations.length > 0) await site.service.namespace(namespace, options);
   const results = await runInKeyOrder(operations, options, (operation, its) =>
@@ -184,4 +184,14 @@ function bodyOf(results: readonly Result[]): BodyText {
   });
   whole.ascii(']}');
   return whole;
+}
+
+/** Each operation of a batch stands alone; one condition cannot be meant for all of them. */
+function refuseConditions({ headers }: FastifyRequest): void {
+  for (const name of ['If-Match', 'If-None-Match', 'Idempotency-Key']) {
+    if (headers[name.toLowerCase()] !== undefined)
+      throw new MeridianError('INVALID_PARAMETER', `A batch takes no "${name}": send that write on its own.`, {
+        parameter: name,
+      });
+  }
 }

@@ -6,11 +6,12 @@ import { asBuffer } from './body-text.ts';
 import { envelopeHeaders, envelopeOf, pushHead, type SentEnvelope, valueOfEnvelope, writtenOf } from './envelope.ts';
 import { checkKey } from './keys.ts';
 import { JSON_MEDIA, keptType, wantedForm } from './media.ts';
-import { contextOf, namespaceOf, namesTag, optionsOf, wantsReceipt } from './request.ts';
+import { contextOf, namespaceOf, namesTag, optionsOf, wantsReceipt, writeOptionsOf } from './request.ts';
 import { handled } from './respond.ts';
 import {
   AnyValue,
   ConditionHeaders,
+  CreateHeaders,
   Envelope,
   emptyAnswer,
   headedAnswer,
@@ -134,7 +135,7 @@ export function keyRoutes(app: App, site: Site, base: '' | '/namespaces/:ns'): v
       summary: 'Create a value',
       params: base === '' ? NoParams : NamespaceParams,
       querystring: OptionsQuery,
-      headers: ConditionHeaders,
+      headers: CreateHeaders,
       body: CreateEnvelope,
       response: operationResponses({ 201: headedAnswer('Created; `Location` says where.', refTo(Written)) }, [
         'INVALID_KEY',
@@ -198,10 +199,9 @@ function sendBytes(
 
 async function put(site: Site, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const key = checkKey((request.params as { key: string }).key);
-  const options = optionsOf(site, request);
+  const options = writeOptionsOf(site, request);
   const namespace = namespaceOf(request);
   const value = putValueOf(site, request);
-  await refuseConditions(site, request);
   const answer = await site.service.put(namespace, key, value, contextOf(request), options);
   sendWritten(site, request, reply, answer.existed ? 200 : 201, key, answer, []);
 }
@@ -225,8 +225,7 @@ function putValueOf(site: Site, request: FastifyRequest): PutValue {
 
 async function remove(site: Site, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const key = checkKey((request.params as { key: string }).key);
-  const options = optionsOf(site, request);
-  await refuseConditions(site, request);
+  const options = writeOptionsOf(site, request);
   const answer = await site.service.delete(namespaceOf(request), key, contextOf(request), options);
   if (!answer.existed) {
     const error = new MeridianError('KEY_NOT_FOUND', 'The key has no live value here.', { key });
@@ -240,16 +239,18 @@ async function remove(site: Site, request: FastifyRequest, reply: FastifyReply):
 async function create(site: Site, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const { key, ...envelope } = request.body as SentEnvelope & { key: string };
   checkKey(key);
-  const options = optionsOf(site, request);
-  if (request.headers['if-match'] !== undefined) {
+  const { conditions, ...options } = writeOptionsOf(site, request);
+  if (conditions?.ifMatch !== undefined) {
     throw new MeridianError(
       'CONDITION_FAILED',
       'A create takes no "If-Match": there must be no value for it to match.',
     );
   }
+  const idempotencyKey = conditions?.idempotencyKey;
   const value = valueOfEnvelope(envelope, site.limits.valueBytesMax);
   const namespace = namespaceOf(request);
-  const answer = await site.service.create(namespace, key, value, options);
+  const kept = idempotencyKey === undefined ? options : { ...options, conditions: { idempotencyKey } };
+  const answer = await site.service.create(namespace, key, value, kept);
   const path =
     (request.params as { ns?: string }).ns === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
   sendWritten(site, request, reply, 201, key, answer, ['Location', `${path}/kv/${encodeURIComponent(key)}`]);
@@ -267,18 +268,4 @@ function sendWritten(
   const headers = envelopeHeaders(request.id, answer.head, wantsReceipt(request));
   headers.push(...more);
   sendBody(site, reply.raw, status, headers, writtenOf(key, answer));
-}
-
-/**
- * Conditions would be checked against one replica only, so they are refused rather than half kept.
- * @throws CONDITION_NEEDS_STRONG_NAMESPACE, NAMESPACE_NOT_FOUND, NOT_BUILT
- */
-export async function refuseConditions(site: Site, request: FastifyRequest): Promise<void> {
-  if (request.headers['if-match'] === undefined && request.headers['if-none-match'] === undefined) return;
-  const namespace = await site.service.namespace(namespaceOf(request), optionsOf(site, request));
-  if (namespace.mode === 'strong') throw new MeridianError('NOT_BUILT', 'Conditional writes are not built yet.');
-  throw new MeridianError(
-    'CONDITION_NEEDS_STRONG_NAMESPACE',
-    'In an eventual namespace "If-Match" and "If-None-Match" would be checked against one replica only. Create with POST, or use a namespace of mode strong.',
-  );
 }

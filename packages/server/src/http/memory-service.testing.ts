@@ -106,6 +106,7 @@ export class MemoryService implements Service {
       level: options.level,
       replicasAsked: 1,
       replicasAnswered: 1,
+      rounds: 0,
       hops,
       tookMs: 0.2,
       stalenessMs: 0,

@@ -1,5 +1,4 @@
 import { DEFAULT_NAMESPACE } from '@meridian/core/placement/namespace';
-import { MeridianError } from '@meridian/core/wire/errors';
 import type { FastifyRequest } from 'fastify';
 import type { Level, RequestOptions } from '../node/service.ts';
 import type { Site } from './site.ts';
@@ -10,21 +9,33 @@ interface SentHeaders {
   readonly 'meridian-session'?: string;
   readonly 'meridian-context'?: string;
   readonly 'meridian-receipt'?: '0' | '1';
+  readonly 'if-match'?: string;
+  readonly 'if-none-match'?: string;
+  readonly 'idempotency-key'?: string;
 }
 
-/** How the request wants to be served. @throws NOT_BUILT for levels that are not there yet */
+/** How the request wants to be served. */
 export function optionsOf(site: Site, request: FastifyRequest): RequestOptions {
   const headers = request.headers as SentHeaders;
-  const level = (request.query as { consistency?: Level }).consistency ?? 'eventual';
-  if (level === 'strong') {
-    throw new MeridianError('NOT_BUILT', 'The level "strong" is not built yet; "quorum" is the strongest there is.');
-  }
+  const { consistency } = request.query as { consistency?: Level };
   return {
     requestId: request.id,
-    level,
+    level: consistency ?? 'eventual',
+    isDefaultLevel: consistency === undefined,
     timeoutMs: headers['meridian-timeout'] ?? site.limits.operationTimeoutMs,
     session: headers['meridian-session'],
   };
+}
+
+/** Likewise of a write, with what it depends on. */
+export function writeOptionsOf(site: Site, request: FastifyRequest): RequestOptions {
+  const options = optionsOf(site, request);
+  const headers = request.headers as SentHeaders;
+  const ifMatch = headers['if-match'];
+  const ifNoneMatch = headers['if-none-match'];
+  const idempotencyKey = headers['idempotency-key'];
+  if (ifMatch === undefined && ifNoneMatch === undefined && idempotencyKey === undefined) return options;
+  return { ...options, conditions: { ifMatch, ifNoneMatch, idempotencyKey } };
 }
 
 /** The token of what the client read, unopened. */

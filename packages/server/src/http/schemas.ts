@@ -53,16 +53,27 @@ export const OptionsHeaders = Type.Object({
 
 export const ConditionHeaders = Type.Object({
   ...OptionsHeaders.properties,
-  'If-Match': Type.Optional(Type.String()),
-  'If-None-Match': Type.Optional(Type.String()),
+  'If-Match': Type.Optional(Type.String({ description: 'Tags of the versions it must be, or `*`: any live value.' })),
+  'If-None-Match': Type.Optional(Type.String({ description: 'Of a change only `*`: no live value.' })),
 });
 
 export const WriteHeaders = Type.Object({
   ...ConditionHeaders.properties,
+  'Idempotency-Key': Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 256,
+      description:
+        'In a namespace of mode strong: a change that was applied under this key within the last hour is answered as it was then, and not applied again.',
+    }),
+  ),
   'Meridian-Context': Type.Optional(
     Type.String({ description: 'The context of what the client read: the write replaces just that.' }),
   ),
 });
+
+const { 'Meridian-Context': _context, ...createHeaders } = WriteHeaders.properties;
+export const CreateHeaders = Type.Object(createHeaders);
 
 export const KeyParams = strictObject({
   key: Type.String({ description: 'Percent-encoded UTF-8, 1 to 1,024 bytes decoded.' }),

@@ -13,11 +13,11 @@ import { DEFAULT_NAMESPACE, LEDGER_KEEP_SECONDS_DEFAULT, type Namespace } from '
 import { type Partition, partitionOf } from '@meridian/core/placement/partition';
 import type { PlacementTable } from '@meridian/core/placement/placement-table';
 import type { Replica } from '@meridian/core/placement/preference-list';
-import { decodeRecord } from '@meridian/core/wire/record-codec';
+import { decodeStored } from '@meridian/core/wire/stored-record';
 import type { Hashes } from '../ports/hash.ts';
 import type { Store, StoredRow } from '../ports/store.ts';
 
-/** Where the definitions of namespaces are kept: a namespace of its own that every store holds. No user's name starts so. */
+/** Where the definitions of namespaces are kept: registers that every store holds. No user's namespace starts so. */
 export const CATALOG_NAMESPACE = '_catalog.1' as NamespaceId;
 const CATALOG_PREFIX = `${CATALOG_NAMESPACE}\0`;
 
@@ -50,20 +50,9 @@ export function namespaceIdFor(name: string, generation: number): NamespaceId {
   return `${name}.${generation.toString(36)}` as NamespaceId;
 }
 
-/**
- * Of several definitions made at once the same one stands everywhere: of the latest generation, a drop before a change (the
- * data may be gone already), else the record's winner.
- */
 export function definitionIn(record: VersionedRecord | undefined): Definition | undefined {
-  let standing: Definition | undefined;
-  for (const { body } of record?.siblings ?? []) {
-    if (!body) continue;
-    const definition = JSON.parse(fromUtf8(body)) as Definition;
-    const isLater = !standing || definition.generation > standing.generation;
-    const isDropOfIt = definition.generation === standing?.generation && definition.isDropped;
-    if (isLater || isDropOfIt) standing = definition;
-  }
-  return standing;
+  const body = record?.siblings[0]?.body;
+  return body ? (JSON.parse(fromUtf8(body)) as Definition) : undefined;
 }
 
 const decoder = new TextDecoder();
@@ -84,6 +73,8 @@ export class Catalog {
   readonly #byName = new Map<string, Namespace>();
   readonly #byId = new Map<NamespaceId, Known>();
   readonly #generations = new Map<string, number>();
+  /** Of the register that each definition was learned from. */
+  readonly #versions = new Map<string, number>();
   readonly #everyStore: readonly Replica[];
   /** Stores that hold all of a namespace, because their region has no other: no key of it need be hashed to know. */
   readonly #wholeHolders = new WeakMap<Namespace, Map<StoreName, boolean>>();
@@ -124,9 +115,18 @@ export class Catalog {
   onRows(rows: readonly StoredRow[]): void {
     for (const row of rows) {
       if (!row.key.startsWith(CATALOG_PREFIX)) continue;
-      const definition = definitionIn(decodeRecord(row.record));
-      if (definition) this.#set(plainKeyOf(row.key), definition);
+      const record = decodeStored(row.record);
+      if (record) this.learn(plainKeyOf(row.key), record);
     }
+  }
+
+  /** A definition that is chosen. One that is older than what is known is passed over. */
+  learn(name: string, record: VersionedRecord): void {
+    const version = record.siblings[0]?.dot.sequence ?? 0;
+    if (version <= (this.#versions.get(name) ?? 0)) return;
+    this.#versions.set(name, version);
+    const definition = definitionIn(record);
+    if (definition) this.#set(name, definition);
   }
 
   #set(name: string, definition: Definition): void {
@@ -165,6 +165,14 @@ export class Catalog {
 
   dropped(): readonly NamespaceId[] {
     return [...this.#byId].filter(([, known]) => known === 'dropped').map(([id]) => id);
+  }
+
+  /** How many replicas the keys of each namespace have. */
+  replicaCounts(): readonly number[] {
+    const { regions } = this.#placement.layout;
+    return this.all().map((namespace) =>
+      regions.reduce((sum, { name }) => sum + replicasPerRegion(namespace, name), 0),
+    );
   }
 
   byId(id: NamespaceId): Known | undefined {

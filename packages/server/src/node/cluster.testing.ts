@@ -67,6 +67,12 @@ export class TestCluster {
     await this.settle();
   }
 
+  /** Nodes that start from now on find this in their cluster file. They and their stores stay those of before. */
+  changeClusterFile(change: (region: LayoutRegion) => LayoutRegion): void {
+    const { layout } = this.simulated;
+    this.simulated.layout = { ...layout, regions: layout.regions.map(change) };
+  }
+
   start(node: string): Promise<void> {
     return this.simulated.start(this.member(node));
   }

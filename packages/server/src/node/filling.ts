@@ -9,6 +9,8 @@ import type { Peers } from './peers.ts';
 const FILLED_NOTE = 'filled-under-layout';
 /** In place of a layout: positions are about to be forgotten. A store that finds it at its start goes on there. */
 const FORGETTING = 'forgetting';
+/** Likewise: they are forgotten, and what the peers hold is being taken in once more. */
+const FILLING_ANEW = 'filling-anew';
 
 /**
  * Whether this store holds what its place on the ring obliges it to. A new store, or one whose place has grown, takes writes
@@ -21,6 +23,8 @@ export class Filling {
   readonly #placement: PlacementTable;
   readonly #fingerprint: string;
   readonly #log: Log;
+  /** How many replicas the keys of each namespace have. */
+  readonly #replicaCounts: () => readonly number[];
   #inheritedClaims: () => VersionVector = () => EMPTY_VECTOR;
   #isFilled: boolean;
   #isEnding = false;
@@ -28,7 +32,15 @@ export class Filling {
   #isForgetting = false;
   #begun = 0;
 
-  constructor(store: Store, peers: Peers, placement: PlacementTable, fingerprint: string, log: Log) {
+  constructor(
+    store: Store,
+    peers: Peers,
+    placement: PlacementTable,
+    fingerprint: string,
+    replicaCounts: () => readonly number[],
+    log: Log,
+  ) {
+    this.#replicaCounts = replicaCounts;
     this.#store = store;
     this.#peers = peers;
     this.#placement = placement;
@@ -48,7 +60,7 @@ export class Filling {
   async start(): Promise<void> {
     if (this.#isFilled) return;
     const former = this.#store.note(FILLED_NOTE);
-    if (former !== undefined && former !== '') await this.begin('the layout has changed');
+    if (former !== undefined && former !== FILLING_ANEW) await this.begin('the layout has changed');
     await this.check();
   }
 
@@ -66,7 +78,7 @@ export class Filling {
     try {
       await this.#store.setNote(FILLED_NOTE, FORGETTING);
       await this.#store.forgetPositions();
-      await this.#store.setNote(FILLED_NOTE, '');
+      await this.#store.setNote(FILLED_NOTE, FILLING_ANEW);
       if (begun === this.#begun) this.#owesForgetting = false;
     } finally {
       this.#isForgetting = false;
@@ -95,7 +107,8 @@ export class Filling {
     if (this.#owesForgetting) return this.#forget(this.#begun);
     const others = this.#placement.allStores().filter(({ name }) => this.#peers.ofStore(name) !== undefined);
     let filledFrom = 0;
-    let isNewCluster = true;
+    // One that was filled before, under another layout or another id, had data to lose.
+    let isNewCluster = this.#store.note(FILLED_NOTE) === undefined;
     for (const { name } of others) {
       const peer = this.#peers.ofStore(name);
       if (peer?.storeId !== undefined && this.#store.positions.get(peer.storeId)?.isFilled) filledFrom += 1;
@@ -122,12 +135,15 @@ export class Filling {
   }
 
   /**
-   * From how many others a fill must have come. Whatever a majority once acknowledged without or with this store's lost copy
-   * must be among them: so many that they meet every majority's remainder. Where nobody is filled yet there is nothing to
-   * lose, and a majority that can talk may begin.
+   * From how many others a fill must have come. Whatever a majority of a key's replicas once acknowledged, with this store's
+   * lost copy or without it, must be among them: of r replicas with a quorum of q, no more than q - 2 of the others may be
+   * missing. Which stores share which keys is not looked at: any may be one of them. Where nobody is filled yet there is
+   * nothing to lose, and a majority that can talk may begin.
    */
   #origins(others: number, isNewCluster: boolean): number {
-    const quorum = quorumOf(others + 1);
-    return Math.min(others, isNewCluster ? quorum - 1 : others + 2 - quorum);
+    if (isNewCluster) return Math.min(others, quorumOf(others + 1) - 1);
+    const counts = [others + 1, ...this.#replicaCounts()].filter((count) => count > 1);
+    const missingMax = Math.min(...counts.map((count) => Math.max(0, quorumOf(count) - 2)));
+    return Math.max(0, others - missingMax);
   }
 }

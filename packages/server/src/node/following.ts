@@ -257,7 +257,8 @@ export class Following {
     }
     if (position === before) return { writes: [], result: { position: undefined, rows: 0, aheadOfSelf: undefined } };
     const shifted: UpdateView = { ...viewOf(view), record: (index) => view.record(at[index] as number) };
-    const { writes, result } = mergeRows(shifted, joined, this.#clock.wallMs(), this.#bugs);
+    const isFill = !before.isFilled && !this.#isFilled();
+    const { writes, result } = mergeRows(shifted, joined, this.#clock.wallMs(), this.#bugs, isFill);
     return {
       writes,
       ...(isSamePosition(position, before) ? {} : { positions: this.#positionsAfter(originId, before, position) }),

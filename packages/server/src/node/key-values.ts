@@ -1,43 +1,20 @@
 import { lastWriterSibling, liveSiblings, type Sibling, type VersionedRecord } from '@meridian/core/causality/record';
-import { EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
+import { EMPTY_VECTOR } from '@meridian/core/causality/version-vector';
 import { type SessionToken, tokenAfterRead, tokenAfterWrite } from '@meridian/core/coordination/session';
-import {
-  type NodeName,
-  type RecordKey,
-  type RegionName,
-  recordKey,
-  type StoreId,
-  storeNameOf,
-} from '@meridian/core/ids';
+import { type RecordKey, recordKey, storeNameOf } from '@meridian/core/ids';
 import type { Namespace } from '@meridian/core/placement/namespace';
 import { MeridianError } from '@meridian/core/wire/errors';
 import type { Meter } from '../ports/meter.ts';
+import { AnswerHeads } from './answer-heads.ts';
 import type { Namespaces } from './namespaces.ts';
 import type { NodeState } from './node-state.ts';
-import { type ReadOutcome, type Reads, round } from './reads.ts';
-import type {
-  AnswerHead,
-  Hop,
-  PutValue,
-  ReadAnswer,
-  Receipt,
-  RequestOptions,
-  SeenValue,
-  WriteAnswer,
-} from './service.ts';
+import type { ReadOutcome, Reads } from './reads.ts';
+import type { PutValue, ReadAnswer, RequestOptions, SeenValue, WriteAnswer, WriteConditions } from './service.ts';
+import type { StrongKeyValues } from './strong-key-values.ts';
 import type { Tokens } from './tokens.ts';
 import type { WriteInput, WriteOutcome, Writes } from './writes.ts';
 
 const EMPTY_BODY = new Uint8Array(0);
-
-interface Served {
-  readonly node: NodeName;
-  readonly region: RegionName;
-  readonly store: StoreId;
-  readonly asked: number;
-  readonly answered: number;
-  readonly hops: readonly Hop[];
-}
 
 /** The key-value calls of the service: names and tokens in, answers with their heads out. */
 export class KeyValues {
@@ -47,12 +24,15 @@ export class KeyValues {
   readonly #writes: Writes;
   readonly #tokens: Tokens;
   readonly #meter: Meter | undefined;
+  readonly #strong: StrongKeyValues;
+  readonly #heads: AnswerHeads;
 
   constructor(
     state: NodeState,
     namespaces: Namespaces,
     reads: Reads,
     writes: Writes,
+    strong: StrongKeyValues,
     tokens: Tokens,
     meter: Meter | undefined,
   ) {
@@ -62,15 +42,17 @@ export class KeyValues {
     this.#writes = writes;
     this.#tokens = tokens;
     this.#meter = meter;
+    this.#strong = strong;
+    this.#heads = new AnswerHeads(tokens, state.clock);
   }
 
   async get(namespaceName: string, plainKey: string, options: RequestOptions): Promise<ReadAnswer> {
     const startedAtMs = this.#state.clock.monotonicMs();
     let code = 'ok';
     try {
-      ensureBuilt(options);
       const known = this.#state.catalog.get(namespaceName);
       const namespace = known ?? (await this.#namespaces.find(namespaceName, options));
+      if (namespace.mode === 'strong') return await this.#strong.get(namespace, plainKey, options);
       const key = recordKey(namespace.id, plainKey);
       const token = this.#tokens.openSession(options.session);
       const outcome = await this.#reads.read(key, token, options);
@@ -93,15 +75,8 @@ export class KeyValues {
   ): ReadAnswer {
     const vector = outcome.record?.vector ?? EMPTY_VECTOR;
     const values = this.valuesOf(outcome.record, namespace);
-    const head = this.#head(
-      key,
-      vector,
-      tokenAfterRead(token, outcome.record),
-      outcome,
-      outcome.stalenessMs,
-      startedAtMs,
-      options,
-    );
+    const seen = { key, vector, token: tokenAfterRead(token, outcome.record), stalenessMs: outcome.stalenessMs };
+    const head = this.#heads.of(seen, outcome, options.level, startedAtMs);
     const hidden = outcome.record && values.length < outcome.record.siblings.length ? `.${values.length}` : '';
     return { head: hidden ? { ...head, etag: head.etag + hidden } : head, values };
   }
@@ -161,8 +136,10 @@ export class KeyValues {
     options: RequestOptions,
   ): Promise<WriteAnswer> {
     const startedAtMs = this.#state.clock.monotonicMs();
-    ensureBuilt(options);
     const namespace = this.#state.catalog.get(namespaceName) ?? (await this.#namespaces.find(namespaceName, options));
+    if (namespace.mode === 'strong')
+      return this.#writeStrong(namespace, plainKey, value, context, onlyIfAbsent, options, startedAtMs);
+    if (options.conditions) refuseConditions(options.conditions);
     const key = recordKey(namespace.id, plainKey);
     const token = this.#tokens.openSession(options.session);
     const input: WriteInput = {
@@ -173,17 +150,35 @@ export class KeyValues {
       session: options.level === 'session' ? token : EMPTY_VECTOR,
       onlyIfAbsent,
     };
-    const kind = value ? (onlyIfAbsent ? 'create' : 'put') : 'delete';
-    const outcome = await this.#counted(kind, this.#writes.write(key, input, options), startedAtMs, options);
+    const outcome = await this.#counted(
+      kindOf(value, onlyIfAbsent),
+      this.#writes.write(key, input, options),
+      startedAtMs,
+      options,
+    );
     return this.#answerOf(key, outcome, token, startedAtMs, options);
   }
 
-  async #counted(
+  #writeStrong(
+    namespace: Namespace,
+    plainKey: string,
+    value: PutValue | undefined,
+    context: string | undefined,
+    onlyIfAbsent: boolean,
+    options: RequestOptions,
+    startedAtMs: number,
+  ): Promise<WriteAnswer> {
+    const change = { value, ttlMs: value ? ttlMsOf(value, namespace) : null, context, onlyIfAbsent };
+    const written = this.#strong.change(namespace, plainKey, change, options);
+    return this.#counted(kindOf(value, onlyIfAbsent), written, startedAtMs, options);
+  }
+
+  async #counted<Outcome>(
     kind: string,
-    write: Promise<WriteOutcome>,
+    write: Promise<Outcome>,
     startedAtMs: number,
     options: RequestOptions,
-  ): Promise<WriteOutcome> {
+  ): Promise<Outcome> {
     const { metrics } = this.#state;
     try {
       const outcome = await write;
@@ -207,37 +202,33 @@ export class KeyValues {
   ): WriteAnswer {
     const after = outcome.sequence === 0 ? token : tokenAfterWrite(token, outcome.store, outcome.sequence);
     return {
-      head: this.#head(key, outcome.vector, after, outcome, 0, startedAtMs, options),
+      head: this.#heads.of(
+        { key, vector: outcome.vector, token: after, stalenessMs: 0 },
+        outcome,
+        options.level,
+        startedAtMs,
+      ),
       existed: outcome.existed,
       timeMs: outcome.timeMs,
       region: outcome.region,
       expiresAtMs: outcome.expiresAtMs,
     };
   }
+}
 
-  #head(
-    key: RecordKey,
-    vector: VersionVector,
-    token: SessionToken,
-    served: Served,
-    stalenessMs: number | null,
-    startedAtMs: number,
-    { level }: RequestOptions,
-  ): AnswerHead {
-    const context = this.#tokens.context(key, vector);
-    const receipt: Receipt = {
-      region: served.region,
-      node: served.node,
-      store: served.store,
-      level,
-      replicasAsked: served.asked,
-      replicasAnswered: served.answered,
-      hops: served.hops,
-      tookMs: round(this.#state.clock.monotonicMs() - startedAtMs),
-      stalenessMs,
-    };
-    return { context, etag: this.#tokens.etag(context), session: this.#tokens.session(token), receipt };
-  }
+function kindOf(value: PutValue | undefined, onlyIfAbsent: boolean): string {
+  if (!value) return 'delete';
+  return onlyIfAbsent ? 'create' : 'put';
+}
+
+/** They would be checked against one replica only, so they are refused rather than half kept. */
+function refuseConditions({ ifMatch, ifNoneMatch }: WriteConditions): never {
+  const what =
+    ifMatch === undefined && ifNoneMatch === undefined ? '"Idempotency-Key"' : '"If-Match" and "If-None-Match"';
+  throw new MeridianError(
+    'CONDITION_NEEDS_STRONG_NAMESPACE',
+    `In an eventual namespace ${what} would be checked against one replica only. Create with POST, or use a namespace of mode strong.`,
+  );
 }
 
 function codeOf(error: unknown): string {
@@ -247,10 +238,4 @@ function codeOf(error: unknown): string {
 function ttlMsOf(value: PutValue, namespace: Namespace): number | null {
   const seconds = value.ttlSeconds ?? namespace.defaultTtlSeconds;
   return seconds === null ? null : seconds * 1000;
-}
-
-/** Level `strong` is consensus, which is not there yet: a plain refusal, not a weaker answer. */
-export function ensureBuilt({ level }: RequestOptions): void {
-  if (level === 'strong')
-    throw new MeridianError('NOT_BUILT', 'consistency=strong is not built yet; use quorum, session or eventual');
 }

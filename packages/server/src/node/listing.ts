@@ -1,5 +1,6 @@
 import { mergeRecords } from '@meridian/core/causality/merge';
-import type { VersionedRecord } from '@meridian/core/causality/record';
+import { EMPTY_RECORD, type VersionedRecord } from '@meridian/core/causality/record';
+import { EMPTY_VECTOR, join } from '@meridian/core/causality/version-vector';
 import { coversSession, type SessionToken, tokenAfterRead } from '@meridian/core/coordination/session';
 import {
   compareKeys,
@@ -18,13 +19,16 @@ import { quorumOf } from '@meridian/core/placement/preference-list';
 import { MeridianError } from '@meridian/core/wire/errors';
 import { type RowEntries, SCAN, type ScanCall, scanResult } from '@meridian/core/wire/messages';
 import { decodeRecord } from '@meridian/core/wire/record-codec';
+import { isRegisterBytes } from '@meridian/core/wire/register-codec';
+import { decodeStored } from '@meridian/core/wire/stored-record';
 import { vectorEntries, vectorOf } from '@meridian/core/wire/vector-entries';
 import type { StoredRow } from '../ports/store.ts';
-import { ensureBuilt, type KeyValues } from './key-values.ts';
+import type { KeyValues } from './key-values.ts';
 import { LIST_BYTES_MAX } from './limits.ts';
 import type { NodeState } from './node-state.ts';
 import { type Reads, round } from './reads.ts';
-import type { Hop, KeyRange, ListAnswer, ListItem, RequestOptions } from './service.ts';
+import type { Hop, KeyRange, Level, ListAnswer, ListItem, RequestOptions, SeenValue } from './service.ts';
+import { isRelaxed } from './strong-key-values.ts';
 import type { Tokens } from './tokens.ts';
 
 interface Page {
@@ -44,6 +48,16 @@ interface Scan {
   readonly hops: Hop[];
 }
 
+interface FoundItem {
+  readonly context: string;
+  readonly values: readonly SeenValue[];
+  /** What a session that reads it has seen then. */
+  readonly seen: SessionToken;
+}
+
+/** Keys of a listing that are read at level strong at a time. */
+const EXACT_AT_ONCE = 32;
+
 /** Listings: each store scans what it holds, the pages are merged in key order. */
 export class Listing {
   readonly #state: NodeState;
@@ -58,8 +72,18 @@ export class Listing {
     this.#tokens = tokens;
   }
 
-  async list(namespace: Namespace, range: KeyRange, options: RequestOptions): Promise<ListAnswer> {
-    ensureBuilt(options);
+  /**
+   * At level strong the keys are those that a majority shows, and each is then read at that level: every item is
+   * linearizable for itself; the list as a whole is no single moment, as no list over pages can be.
+   */
+  async list(namespace: Namespace, range: KeyRange, asked: RequestOptions): Promise<ListAnswer> {
+    const level = levelIn(namespace, asked);
+    const isExact = level === 'strong';
+    const answer = await this.#list(namespace, range, { ...asked, level: isExact ? 'quorum' : level }, isExact);
+    return { ...answer, receipt: { ...answer.receipt, level } };
+  }
+
+  async #list(namespace: Namespace, range: KeyRange, options: RequestOptions, isExact: boolean): Promise<ListAnswer> {
     const { clock, self } = this.#state;
     const startedAtMs = clock.monotonicMs();
     const token = this.#tokens.openSession(options.session);
@@ -80,13 +104,14 @@ export class Listing {
       stores = merged.answered;
       if (merged.stalenessMs === null) stalenessMs = null;
       else if (stalenessMs !== null) stalenessMs = Math.max(stalenessMs, merged.stalenessMs);
-      for (const [key, record] of merged.records) {
+      const exact = isExact ? await this.#readExactly(namespace, merged.records, options) : undefined;
+      for (const [at, [key, record]] of merged.records.entries()) {
         from = `${key}\0` as RecordKey;
-        const values = this.#keyValues.valuesOf(record, namespace);
-        after = tokenAfterRead(after, record);
+        const { context, values, seen } = exact?.[at] ?? this.#itemOf(namespace, key, record);
+        after = join(after, seen);
         if (values.length === 0) continue;
         for (const value of values) bytes += value.body.length;
-        items.push({ key: plainKeyOf(key), context: this.#tokens.context(key, record.vector), values });
+        items.push({ key: plainKeyOf(key), context, values });
         if (items.length === range.limit || bytes >= LIST_BYTES_MAX) break;
       }
       const isAllTaken = merged.records.length === 0 || from === `${merged.records[merged.records.length - 1]?.[0]}\0`;
@@ -106,12 +131,40 @@ export class Listing {
         level: options.level,
         replicasAsked: asked.length,
         replicasAnswered: stores.length,
+        rounds: (stores.some((store) => store !== self.store) ? 1 : 0) + (isExact ? 1 : 0),
         hops,
         tookMs: round(clock.monotonicMs() - startedAtMs),
         // What a majority acknowledged, a majority shows.
         stalenessMs: options.level === 'quorum' ? 0 : stalenessMs,
       },
     };
+  }
+
+  #itemOf(namespace: Namespace, key: RecordKey, record: VersionedRecord): FoundItem {
+    const values = this.#keyValues.valuesOf(record, namespace);
+    // Versions of registers are no dots: only what their writers had seen goes into a session.
+    const seen = tokenAfterRead(
+      EMPTY_VECTOR,
+      namespace.mode === 'strong' ? { ...record, vector: EMPTY_VECTOR } : record,
+    );
+    return { context: this.#tokens.context(key, record.vector), values, seen };
+  }
+
+  async #readExactly(
+    namespace: Namespace,
+    records: readonly (readonly [RecordKey, VersionedRecord])[],
+    options: RequestOptions,
+  ): Promise<readonly FoundItem[]> {
+    const found: FoundItem[] = [];
+    for (let at = 0; at < records.length; at += EXACT_AT_ONCE) {
+      const reads = records.slice(at, at + EXACT_AT_ONCE).map(async ([key]): Promise<FoundItem> => {
+        const strong = { ...options, level: 'strong', session: undefined } as const;
+        const { head, values } = await this.#keyValues.get(namespace.name, plainKeyOf(key), strong);
+        return { context: head.context, values, seen: this.#tokens.openSession(head.session) };
+      });
+      found.push(...(await Promise.all(reads)));
+    }
+    return found;
   }
 
   #startOf(namespace: Namespace, range: KeyRange, purpose: string): RecordKey {
@@ -198,7 +251,7 @@ export class Listing {
       for (const [key, bytes] of page.rows) {
         // Above the boundary some store has not answered yet.
         if (boundary !== undefined && compareKeys(key, boundary) > 0) break;
-        byKey.set(key, mergeRecords(byKey.get(key), decodeRecord(bytes)).record);
+        byKey.set(key, combined(byKey.get(key), bytes));
       }
     }
     const records = [...byKey];
@@ -312,4 +365,18 @@ function endOf(namespace: Namespace, range: KeyRange): RecordKey {
 
 function cursorPurpose(namespace: Namespace, { prefix, start, end }: KeyRange): string {
   return `cursor\0${JSON.stringify([namespace.id, prefix, start ?? null, end ?? null])}`;
+}
+
+/** Records merge; of a register the later version stands. One that is not known to be chosen yet may be, so its key is listed without a value. */
+function combined(before: VersionedRecord | undefined, bytes: Uint8Array): VersionedRecord {
+  if (!isRegisterBytes(bytes)) return mergeRecords(before, decodeRecord(bytes)).record;
+  const found = decodeStored(bytes) ?? EMPTY_RECORD;
+  const versionOf = (record: VersionedRecord): number => record.siblings[0]?.dot.sequence ?? 0;
+  return before && versionOf(before) >= versionOf(found) ? before : found;
+}
+
+/** In a namespace of mode strong every level but `eventual`, asked for by name, is strong. */
+function levelIn({ mode }: Namespace, options: RequestOptions): Level {
+  if (mode === 'strong') return isRelaxed(options) ? 'eventual' : 'strong';
+  return options.level;
 }

@@ -1,48 +1,44 @@
 import { dotText } from '@meridian/core/causality/dot';
 import { TIME_MS_MAX } from '@meridian/core/causality/hybrid-clock';
 import { isLive, type LedgerEntry, type Sibling } from '@meridian/core/causality/record';
-import { EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
+import { EMPTY_VECTOR } from '@meridian/core/causality/version-vector';
+import { ZERO_BALLOT } from '@meridian/core/coordination/paxos/ballot';
+import { type RegisterValue, registerRecord } from '@meridian/core/coordination/paxos/register';
 import { recordKey } from '@meridian/core/ids';
 import { checkPlacement, type Layout, type Placement } from '@meridian/core/placement/layout';
 import { DEFAULT_NAMESPACE, type Namespace } from '@meridian/core/placement/namespace';
 import { MeridianError } from '@meridian/core/wire/errors';
-import { encodeRecord } from '@meridian/core/wire/record-codec';
 import { DEFAULT_DEFINITION, type Definition, definitionBody, definitionIn, definitionKey } from './catalog.ts';
 import { UNKNOWN_NAMESPACE_MS } from './limits.ts';
 import type { NodeState } from './node-state.ts';
 import type { Reads } from './reads.ts';
+import type { Registers } from './registers/registers.ts';
 import type { NamespaceChange, RequestOptions } from './service.ts';
-import type { Writes } from './writes.ts';
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const TTL_SECONDS_MAX = 100 * 365 * 24 * 3600;
 
-/** How soon a majority is asked again what stands. */
-const ASK_AGAIN_MS = 50;
-
 interface Refreshed {
   readonly definition: Definition | undefined;
-  /** What of the record was seen: the context of a change that rests on it. */
-  readonly seen: VersionVector;
+  /** Of the register that holds it; 0 where there is none. */
+  readonly version: number;
 }
 
-const NOTHING_FOUND: Refreshed = { definition: undefined, seen: EMPTY_VECTOR };
-
 /**
- * Namespaces: records of the catalog, which every store holds, written and read at level quorum. Of two definitions made at
- * once the winner of the record stands, everywhere; both have the same id, so that no write goes to a namespace that is not.
+ * Namespaces: registers of the catalog, which every store holds, made, changed and dropped by consensus. So of two changes
+ * made at once one rests on the other, and no two nodes ever see one namespace defined in two ways.
  */
 export class Namespaces {
   readonly #state: NodeState;
   readonly #reads: Reads;
-  readonly #writes: Writes;
+  readonly #registers: Registers;
   readonly #layout: Layout;
   readonly #unknown = new Map<string, number>();
 
-  constructor(state: NodeState, reads: Reads, writes: Writes, layout: Layout) {
+  constructor(state: NodeState, reads: Reads, registers: Registers, layout: Layout) {
     this.#state = state;
     this.#reads = reads;
-    this.#writes = writes;
+    this.#registers = registers;
     this.#layout = layout;
   }
 
@@ -66,12 +62,16 @@ export class Namespaces {
     });
   }
 
-  /** Brings this node's knowledge of one definition up to what a majority of nodes has. @throws QUORUM_UNAVAILABLE */
-  async #refresh(name: string, options: RequestOptions): Promise<Refreshed> {
-    const key = definitionKey(name);
-    const { record } = await this.#reads.readQuorum(key, { ...options, level: 'quorum' });
-    if (record) await this.#state.replica.merge([{ key, bytes: encodeRecord(record) }]);
-    return { definition: definitionIn(record), seen: record?.vector ?? EMPTY_VECTOR };
+  /** Brings this node's knowledge of one definition up to what is chosen. @throws QUORUM_UNAVAILABLE */
+  async #refresh(name: string, { requestId, timeoutMs }: RequestOptions): Promise<Refreshed> {
+    const { value } = await this.#registers.read(definitionKey(name), requestId, timeoutMs);
+    return this.#learn(name, value);
+  }
+
+  #learn(name: string, value: RegisterValue | null): Refreshed {
+    const record = registerRecord(value ? { ballot: ZERO_BALLOT, value } : undefined);
+    if (record) this.#state.catalog.learn(name, record);
+    return { definition: definitionIn(record), version: value?.version ?? 0 };
   }
 
   async put(
@@ -86,22 +86,10 @@ export class Namespaces {
         { namespace: name.slice(0, 64) },
       );
     }
-    if (change.mode === 'strong') throw new MeridianError('NOT_BUILT', 'namespaces of mode strong are not built yet');
     if (change.placement !== undefined) ensurePlacement(change.placement, this.#layout);
     checkSeconds('defaultTtl', change.defaultTtlSeconds);
     checkSeconds('ledger.keepSeconds', change.ledgerKeepSeconds);
-    const { definition: found, seen } = await this.#refresh(name, options);
-    const former = found ?? (name === DEFAULT_NAMESPACE ? DEFAULT_DEFINITION : undefined);
-    const isNew = !former || former.isDropped;
-    if (!isNew) refuseMove(name, former, change);
-    const definition: Definition = {
-      ...(isNew ? { ...DEFAULT_DEFINITION, generation: (former?.generation ?? 0) + 1 } : former),
-      ...(change.conflict === undefined ? {} : { conflict: change.conflict }),
-      ...(change.placement === undefined || !isNew ? {} : { placement: change.placement }),
-      ...(change.defaultTtlSeconds === undefined ? {} : { defaultTtlSeconds: change.defaultTtlSeconds }),
-      ...(change.ledgerKeepSeconds === undefined ? {} : { ledgerKeepSeconds: change.ledgerKeepSeconds }),
-    };
-    await this.#store(name, definition, seen, options);
+    const isNew = await this.#change(name, options, (found) => changed(name, found, change));
     this.#unknown.delete(name);
     const namespace = this.#state.catalog.get(name);
     if (!namespace)
@@ -112,52 +100,35 @@ export class Namespaces {
   async drop(name: string, options: RequestOptions): Promise<void> {
     if (name === DEFAULT_NAMESPACE)
       throw new MeridianError('NAMESPACE_CONFLICT', 'the namespace default always exists', { namespace: name });
-    const { definition: former, seen } = NAME.test(name) ? await this.#refresh(name, options) : NOTHING_FOUND;
-    if (!former || former.isDropped)
-      throw new MeridianError('NAMESPACE_NOT_FOUND', 'no namespace of this name is known', {
-        namespace: name.slice(0, 64),
-      });
-    await this.#store(name, { ...former, isDropped: true }, seen, options);
+    await this.#change(name, options, (former) => {
+      if (!NAME.test(name) || !former || former.isDropped)
+        throw new MeridianError('NAMESPACE_NOT_FOUND', 'no namespace of this name is known', {
+          namespace: name.slice(0, 64),
+        });
+      return { definition: { ...former, isDropped: true }, isNew: false };
+    });
   }
 
-  async #store(name: string, definition: Definition, seen: VersionVector, options: RequestOptions): Promise<void> {
-    const input = {
-      body: definitionBody(definition),
-      contentType: 'application/json',
-      ttlMs: null,
-      // What came in since was not looked at, and must stand beside this: a drop above all.
-      context: seen,
-      session: EMPTY_VECTOR,
-      onlyIfAbsent: false,
-    };
-    await this.#writes.write(definitionKey(name), input, { ...options, level: 'quorum' });
-    await this.#learnWhatStands(name, options);
-  }
-
-  /**
-   * Another may have written at the same time: what stands now is what both answer. Stores that had believed otherwise fill
-   * anew, and answer no quorum for a moment. @throws OUTCOME_UNKNOWN
-   */
-  async #learnWhatStands(name: string, options: RequestOptions): Promise<void> {
+  /** Changes a definition that nobody has changed since it was read; where somebody has, once more from the start. */
+  async #change(name: string, options: RequestOptions, change: DefinitionChange): Promise<boolean> {
     const { clock } = this.#state;
     const deadlineMs = clock.monotonicMs() + options.timeoutMs;
     for (;;) {
-      try {
-        await this.#refresh(name, options);
-        return;
-      } catch (error) {
-        if (clock.monotonicMs() + ASK_AGAIN_MS > deadlineMs) {
-          const reason = (error as Error).message.replace('; nothing was written', '');
-          throw new MeridianError(
-            'OUTCOME_UNKNOWN',
-            `the definition is written, and whether it stands is unknown: ${reason}`,
-            {
-              namespace: name,
-            },
-          );
-        }
-      }
-      await new Promise<void>((resolve) => void clock.timer(ASK_AGAIN_MS, resolve));
+      const left = (): RequestOptions => ({ ...options, timeoutMs: deadlineMs - clock.monotonicMs() });
+      const { definition: found, version } = await this.#refresh(name, left());
+      const { definition, isNew } = change(found);
+      const request = {
+        clientsId: null,
+        body: definitionBody(definition),
+        contentType: 'application/json',
+        ttlMs: null,
+        session: EMPTY_VECTOR,
+        condition: { kind: 'seen', version },
+      } as const;
+      const { requestId, timeoutMs } = left();
+      const { verdict, value } = await this.#registers.change(definitionKey(name), request, requestId, timeoutMs);
+      this.#learn(name, value);
+      if (verdict.kind === 'changed' || verdict.kind === 'repeated') return isNew;
     }
   }
 
@@ -186,6 +157,24 @@ export class Namespaces {
       throw new MeridianError('LEDGER_ENTRY_NOT_FOUND', 'the ledger of this key holds no value of this id', { key });
     return entry;
   }
+}
+
+/** What a definition becomes; throws where it must not become that. */
+type DefinitionChange = (found: Definition | undefined) => { readonly definition: Definition; readonly isNew: boolean };
+
+function changed(name: string, found: Definition | undefined, change: NamespaceChange): ReturnType<DefinitionChange> {
+  const former = found ?? (name === DEFAULT_NAMESPACE ? DEFAULT_DEFINITION : undefined);
+  const isNew = !former || former.isDropped;
+  if (!isNew) refuseMove(name, former, change);
+  const definition: Definition = {
+    ...(isNew ? { ...DEFAULT_DEFINITION, generation: (former?.generation ?? 0) + 1 } : former),
+    ...(change.mode === undefined || !isNew ? {} : { mode: change.mode }),
+    ...(change.conflict === undefined ? {} : { conflict: change.conflict }),
+    ...(change.placement === undefined || !isNew ? {} : { placement: change.placement }),
+    ...(change.defaultTtlSeconds === undefined ? {} : { defaultTtlSeconds: change.defaultTtlSeconds }),
+    ...(change.ledgerKeepSeconds === undefined ? {} : { ledgerKeepSeconds: change.ledgerKeepSeconds }),
+  };
+  return { definition, isNew };
 }
 
 function ensurePlacement(placement: Placement, layout: Layout): void {

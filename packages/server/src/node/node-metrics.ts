@@ -3,6 +3,8 @@ export interface NodeMetrics {
   readsLocal: number;
   readsQuorum: number;
   readRepairs: number;
+  /** Strong reads that found less than all of a majority agreeing. */
+  writeBacks: number;
   writesAcknowledged: number;
   writesPassedOn: number;
   outcomesUnknown: number;
@@ -14,6 +16,7 @@ export function newMetrics(): NodeMetrics {
     readsLocal: 0,
     readsQuorum: 0,
     readRepairs: 0,
+    writeBacks: 0,
     writesAcknowledged: 0,
     writesPassedOn: 0,
     outcomesUnknown: 0,

@@ -22,7 +22,7 @@ export interface Self {
   whoAmI(): { readonly node: NodeName; readonly region: RegionName; readonly store: StoreId };
 }
 
-/** The parts of a running node that request paths work with. Built once, by `MeridianNode`. */
+/** The parts of a running node that request paths work with. Built once, by `wireNode`. */
 export interface NodeState {
   readonly self: Self;
   readonly placement: PlacementTable;

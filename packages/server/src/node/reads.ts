@@ -10,6 +10,7 @@ import {
   startRead,
 } from '@meridian/core/coordination/read';
 import type { SessionToken } from '@meridian/core/coordination/session';
+import { isWriteDecided } from '@meridian/core/coordination/write';
 import {
   type NamespaceId,
   type NodeName,
@@ -23,12 +24,14 @@ import { type Replica as Place, preferenceList, quorumOf } from '@meridian/core/
 import { MeridianError } from '@meridian/core/wire/errors';
 import { MERGE, mergeResult, READ, type ReadCall, readResult } from '@meridian/core/wire/messages';
 import { decodeRecord, encodeRecord } from '@meridian/core/wire/record-codec';
+import { decodeStored } from '@meridian/core/wire/stored-record';
 import { vectorEntries, vectorOf } from '@meridian/core/wire/vector-entries';
 import { type Attempt, firstSuccess } from './hedge.ts';
 import { HEDGE_MS, REPAIR_WAIT_MS } from './limits.ts';
 import type { NodeState } from './node-state.ts';
 import type { Peer } from './peers.ts';
 import type { Hop, RequestOptions } from './service.ts';
+import { spread } from './spread.ts';
 
 /** What a read found, and who answered. */
 export interface ReadOutcome {
@@ -39,6 +42,8 @@ export interface ReadOutcome {
   readonly asked: number;
   readonly answered: number;
   readonly hops: readonly Hop[];
+  /** Rounds of questions to other replicas, one after another. */
+  readonly rounds: number;
   readonly stalenessMs: number | null;
 }
 
@@ -70,6 +75,7 @@ export class Reads {
       asked: 1,
       answered: 1,
       hops: NO_HOPS,
+      rounds: 0,
       stalenessMs: this.stalenessMs(namespaceIdOf(key)),
     };
   }
@@ -126,13 +132,14 @@ export class Reads {
         const { bytes, store, stalenessMs } = await this.#ask(peer, key, token, options.requestId, options.timeoutMs);
         const hop = this.#hop(peer, startedAtMs);
         return {
-          record: bytes ? decodeRecord(bytes) : undefined,
+          record: bytes ? decodeStored(bytes) : undefined,
           node: peer.node,
           region: peer.region,
           store,
           asked: 1,
           answered: 1,
           hops: [hop],
+          rounds: 1,
           stalenessMs: stalenessMs === null ? null : stalenessMs + Math.ceil(hop.ms),
         };
       },
@@ -193,8 +200,58 @@ export class Reads {
     };
   }
 
-  /** A majority of all replicas; those that answered with less are repaired behind the answer. */
+  /**
+   * A majority of all replicas; those that answered with less are repaired behind the answer. At level `strong` it is the
+   * read of Attiya, Bar-Noy and Dolev, *Sharing memory robustly in message-passing systems*, 1995: unless all agree, what
+   * was found is written back to a majority before it is told, so that no later read finds less.
+   */
   async readQuorum(key: RecordKey, options: RequestOptions): Promise<ReadOutcome> {
+    const { self, clock, metrics } = this.#state;
+    const startedAtMs = clock.monotonicMs();
+    const { read, asked, hops } = await this.#readMajority(key, options);
+    const outcome = {
+      record: read.merged,
+      ...self.whoAmI(),
+      asked,
+      answered: read.replies.size,
+      hops,
+      rounds: 1,
+      stalenessMs: 0,
+    };
+    if (options.level !== 'strong' || staleReplicas(read).length === 0 || this.#state.bugs.has('skip-write-back'))
+      return outcome;
+    metrics.writeBacks += 1;
+    const leftMs = options.timeoutMs - (clock.monotonicMs() - startedAtMs);
+    const written = await this.#writeBack(key, read, leftMs, options);
+    return { ...outcome, hops: [...hops, ...written], rounds: 2 };
+  }
+
+  async #writeBack(
+    key: RecordKey,
+    read: QuorumRead,
+    timeoutMs: number,
+    { requestId }: RequestOptions,
+  ): Promise<readonly Hop[]> {
+    const replicas = this.#state.catalog.replicas(key);
+    const stale = staleReplicas(read);
+    const durable = [...read.replies.keys()].filter((store) => !stale.includes(store));
+    const bytes = encodeRecord(read.merged as VersionedRecord);
+    const { required } = read;
+    const { write, hops } = await spread(this.#state, {
+      key,
+      bytes,
+      replicas,
+      durable,
+      required,
+      timeoutMs,
+      requestId,
+    });
+    if (isWriteDecided(write)) return hops;
+    const missing = replicas.filter(({ store }) => !write.durable.has(store));
+    throw quorumUnavailable(required, write.durable.size, missing);
+  }
+
+  #readMajority(key: RecordKey, options: RequestOptions): Promise<MajorityRead> {
     const { catalog, self, peers, filling, metrics } = this.#state;
     const places = catalog.replicas(key);
     const required = this.#state.bugs.has('quorum-of-one') ? 1 : quorumOf(places.length);
@@ -215,7 +272,7 @@ export class Reads {
     isHere: boolean,
     targets: readonly Peer[],
     options: RequestOptions,
-  ): Promise<ReadOutcome> {
+  ): Promise<MajorityRead> {
     const { self, clock, replica } = this.#state;
     const asked = targets.length + (isHere ? 1 : 0);
     const hops: Hop[] = [];
@@ -232,14 +289,7 @@ export class Reads {
         settled += 1;
         if (!isOver && isReadDecided(read)) {
           isOver = true;
-          resolve({
-            record: read.merged,
-            ...self.whoAmI(),
-            asked,
-            answered: read.replies.size,
-            hops: [...hops],
-            stalenessMs: 0,
-          });
+          resolve({ read, asked, hops: [...hops] });
           const repair = (): void => this.#repair(key, read, options.requestId);
           if (settled < asked) cancelRepair = clock.timer(REPAIR_WAIT_MS, repair);
         }
@@ -295,6 +345,12 @@ export class Reads {
       );
     }
   }
+}
+
+interface MajorityRead {
+  readonly read: QuorumRead;
+  readonly asked: number;
+  readonly hops: readonly Hop[];
 }
 
 const NO_HOPS: readonly Hop[] = [];

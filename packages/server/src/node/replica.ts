@@ -6,6 +6,8 @@ import type { NamespaceId, RecordKey, Sequence, StoreId } from '@meridian/core/i
 import { namespaceIdOf } from '@meridian/core/ids';
 import { MeridianError } from '@meridian/core/wire/errors';
 import { decodeRecord, encodeRecord } from '@meridian/core/wire/record-codec';
+import { isRegisterBytes } from '@meridian/core/wire/register-codec';
+import { decodeStored } from '@meridian/core/wire/stored-record';
 import type { Clock } from '../ports/clock.ts';
 import {
   type Decide,
@@ -18,6 +20,7 @@ import {
 import type { Catalog } from './catalog.ts';
 import { RECORD_BYTES_MAX, WRITE_BYTES_PENDING_MAX, WRITES_PENDING_MAX } from './limits.ts';
 import type { PlantedBugs } from './planted-bugs.ts';
+import { mergeRegister } from './registers/merge-register.ts';
 
 export interface LocalWrite {
   /** `null` deletes. */
@@ -108,7 +111,7 @@ export class Replica {
   async read(key: RecordKey): Promise<VersionedRecord | undefined> {
     try {
       const bytes = await this.#store.get(key);
-      return bytes && decodeRecord(bytes);
+      return bytes && decodeStored(bytes);
     } catch (error) {
       return asMeridianError(error);
     }
@@ -193,11 +196,25 @@ export class Replica {
   }
 }
 
-/** The merge of rows into a view: the same for every way by which a record comes. A key may stand in `rows` more than once. */
-export function mergeRows(view: UpdateView, rows: readonly RowToMerge[], wallMs: number, bugs: PlantedBugs) {
-  const written = new Map<RecordKey, { record: VersionedRecord; bytes: Uint8Array; isConflict: boolean }>();
+/**
+ * The merge of rows into a view: the same for every way by which a record comes. A key may stand in `rows` more than once.
+ * With `isFill` registers are taken over as a store must that was made anew (`recover`).
+ */
+export function mergeRows(
+  view: UpdateView,
+  rows: readonly RowToMerge[],
+  wallMs: number,
+  bugs: PlantedBugs,
+  isFill = false,
+) {
+  const written = new Map<RecordKey, { record?: VersionedRecord; bytes: Uint8Array; isConflict: boolean }>();
   let aheadOfSelf: Sequence | undefined;
   rows.forEach((row, at) => {
+    if (isRegisterBytes(row.bytes)) {
+      const bytes = mergeRegister(written.get(row.key)?.bytes ?? view.record(at), row.bytes, isFill, bugs);
+      if (bytes) written.set(row.key, { bytes, isConflict: false });
+      return;
+    }
     const incoming = decodeRecord(row.bytes);
     const ownSequence = incoming.vector.get(view.store);
     if (ownSequence !== undefined && ownSequence >= view.nextSequence)
@@ -224,7 +241,10 @@ export function asMeridianError(error: unknown): never {
   if (error instanceof StoreFullError)
     throw new MeridianError('STORE_FULL', 'the disk of this store is full; nothing was written');
   if (error instanceof StoreFailedError && error.isDoubtful)
-    throw new MeridianError('OUTCOME_UNKNOWN', 'the store failed, and the write may be found in it after its next start');
+    throw new MeridianError(
+      'OUTCOME_UNKNOWN',
+      'the store failed, and the write may be found in it after its next start',
+    );
   if (error instanceof StoreFailedError)
     throw new MeridianError('STORE_UNAVAILABLE', 'the store failed; nothing was written');
   throw error;

@@ -13,8 +13,21 @@ export interface RequestOptions {
   readonly level: Level;
   /** From now; what is not decided by then is answered with what is known. */
   readonly timeoutMs: number;
+  /** The client named no level: the namespace's own mode says which. */
+  readonly isDefaultLevel?: boolean | undefined;
   /** The token the client sent, unopened. */
   readonly session?: string | undefined;
+  readonly conditions?: WriteConditions | undefined;
+}
+
+/** What a client makes a write depend on. Only namespaces of mode strong can keep it. */
+export interface WriteConditions {
+  /** `If-Match` as it was sent. */
+  readonly ifMatch?: string | undefined;
+  /** `If-None-Match` as it was sent. */
+  readonly ifNoneMatch?: string | undefined;
+  /** `Idempotency-Key`: a change that was applied under it before is answered and not applied again. */
+  readonly idempotencyKey?: string | undefined;
 }
 
 export interface Hop {
@@ -30,6 +43,8 @@ export interface Receipt {
   readonly level: Level;
   readonly replicasAsked: number;
   readonly replicasAnswered: number;
+  /** Rounds of messages to other replicas, one after another; 0 where this node's store alone answered. */
+  readonly rounds: number;
   readonly hops: readonly Hop[];
   readonly tookMs: number;
   /** The answer holds all that was acknowledged at the other replicas' regions this long ago; `null` where unknown. */

@@ -1,3 +1,4 @@
+import { proposerStoreOf } from '@meridian/core/coordination/paxos/ballot';
 import {
   NO_SEQUENCE,
   type NodeName,
@@ -9,6 +10,7 @@ import {
 import { isWanted, type StreamBatch } from '@meridian/core/replication/change-stream';
 import { APPLIED, type Applied, CHANGES, type Follow, type RowEntries } from '@meridian/core/wire/messages';
 import { decodeVector } from '@meridian/core/wire/record-codec';
+import { decodeRegister, isRegisterBytes } from '@meridian/core/wire/register-codec';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Commit, Store, StoredRow } from '../ports/store.ts';
@@ -66,6 +68,7 @@ export class Shipper {
   readonly #times: CommitTimes;
   readonly #startSequence: Sequence;
   readonly #onAheadOfSelf: (seen: Sequence) => void;
+  readonly #learn: (id: StoreId) => Promise<void>;
   #isStopped = false;
   #rowsSent = 0;
   #batchesSent = 0;
@@ -79,6 +82,7 @@ export class Shipper {
     limits: StreamLimits,
     bugs: PlantedBugs,
     onAheadOfSelf: (seen: Sequence) => void,
+    learn: (id: StoreId) => Promise<void>,
   ) {
     this.#store = store;
     this.#transport = transport;
@@ -89,6 +93,7 @@ export class Shipper {
     this.#bugs = bugs;
     this.#startSequence = store.sequence;
     this.#onAheadOfSelf = onAheadOfSelf;
+    this.#learn = learn;
     this.#times = new CommitTimes(store.sequence, clock.monotonicMs());
   }
 
@@ -147,8 +152,33 @@ export class Shipper {
     if (cursor < this.#store.sequence) {
       this.#log.debug({ peer: node, cursor, sequence: this.#store.sequence, isFill }, 'catch-up starts');
     }
+    if (isFill) {
+      this.#learnThenPump(follower);
+      return;
+    }
     this.#pump(follower);
     this.#finishView(follower);
+  }
+
+  /**
+   * A store that was made anew may take part in quorums once it is filled from here; what the one before it had promised must
+   * count for nothing with this acceptor from then on, over restarts too. So its id is on disk before it is sent anything.
+   */
+  #learnThenPump(follower: Follower): void {
+    follower.isReading = true;
+    this.#learn(follower.storeId).then(
+      () => {
+        follower.isReading = false;
+        if (this.#isStopped || this.#followers.get(follower.node) !== follower) return;
+        this.#pump(follower);
+        this.#finishView(follower);
+      },
+      (error: unknown) => {
+        // It asks again where nothing comes.
+        if (this.#followers.get(follower.node) === follower) this.#followers.delete(follower.node);
+        this.#log.warn({ peer: follower.node, reason: (error as Error).message }, 'the id of a new store was not kept');
+      },
+    );
   }
 
   onApplied(node: NodeName, [, origin, followerId, cursor, applied]: Applied): void {
@@ -245,9 +275,20 @@ export class Shipper {
 
   #isWantedBy(follower: Follower, row: StoredRow): boolean {
     const bound = this.#bugs.has('stream-filtered-by-cursor') ? follower.sentTo : follower.claim;
+    const isNew = isRegisterBytes(row.record)
+      ? follower.isFill || (row.sequence > bound && this.#isOwnChoice(row.record))
+      : isWanted(this.#store.id, decodeVector(row.record), bound, follower.isFill);
+    return isNew && this.#catalog.isHeldBy(follower.storeName, row.key);
+  }
+
+  /**
+   * What was chosen of a register is sent by the store that proposed it, once it knows. Every change of the row moves it: one
+   * at or below the claim was in a view that the follower has taken in.
+   */
+  #isOwnChoice(record: Uint8Array): boolean {
+    const { accepted, committed } = decodeRegister(record);
     return (
-      isWanted(this.#store.id, decodeVector(row.record), bound, follower.isFill) &&
-      this.#catalog.isHeldBy(follower.storeName, row.key)
+      committed !== undefined && committed === accepted && proposerStoreOf(committed.ballot.proposer) === this.#store.id
     );
   }
 

@@ -1,13 +1,6 @@
 import { descends, EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
 import type { SessionToken } from '@meridian/core/coordination/session';
-import {
-  addDurable,
-  addWriteFailure,
-  isWriteDecided,
-  isWriteImpossible,
-  type QuorumWrite,
-  startWrite,
-} from '@meridian/core/coordination/write';
+import { isWriteDecided, type QuorumWrite } from '@meridian/core/coordination/write';
 import {
   NO_SEQUENCE,
   type NodeName,
@@ -19,7 +12,7 @@ import {
 } from '@meridian/core/ids';
 import { type Replica as Place, preferenceList, quorumOf } from '@meridian/core/placement/preference-list';
 import { MeridianError } from '@meridian/core/wire/errors';
-import { MERGE, mergeResult, WRITE, type WriteCall, type WriteResult, writeResult } from '@meridian/core/wire/messages';
+import { WRITE, type WriteCall, type WriteResult, writeResult } from '@meridian/core/wire/messages';
 import { encodeRecord } from '@meridian/core/wire/record-codec';
 import { vectorEntries, vectorOf } from '@meridian/core/wire/vector-entries';
 import { CallFailed } from './calls.ts';
@@ -29,6 +22,7 @@ import type { Peer } from './peers.ts';
 import { quorumUnavailable, type ReadOutcome, type Reads, round } from './reads.ts';
 import type { LocalWriteResult } from './replica.ts';
 import type { Hop, Level, RequestOptions } from './service.ts';
+import { spread } from './spread.ts';
 
 export interface WriteInput {
   /** `null` deletes. */
@@ -53,6 +47,8 @@ export interface WriteOutcome {
   readonly asked: number;
   readonly answered: number;
   readonly hops: readonly Hop[];
+  /** Rounds of messages to other replicas, one after another. */
+  readonly rounds: number;
 }
 
 /** Writes of one key: on this store where it is a replica, else passed on to the nearest that is. */
@@ -68,7 +64,7 @@ export class Writes {
   write(key: RecordKey, input: WriteInput, options: RequestOptions): Promise<WriteOutcome> {
     const { catalog, self } = this.#state;
     if (!catalog.isHeldHere(key)) return this.#passOn(key, input, options);
-    const targets = options.level === 'quorum' ? catalog.replicas(key) : catalog.replicasInRegion(key, self.region);
+    const targets = isOfMajority(options.level) ? catalog.replicas(key) : catalog.replicasInRegion(key, self.region);
     return this.#execute(key, input, targets, options);
   }
 
@@ -81,10 +77,9 @@ export class Writes {
     const places = catalog.replicas(key);
     // A coordinator in a region with none asks for the nearest one: this store.
     const isSameRegion = peers.get(from)?.region === self.region;
-    const targets =
-      level === 'quorum'
-        ? places
-        : places.filter(({ region, store }) => (isSameRegion ? region === self.region : store === self.store));
+    const targets = isOfMajority(level as Level)
+      ? places
+      : places.filter(({ region, store }) => (isSameRegion ? region === self.region : store === self.store));
     const input = {
       body,
       contentType,
@@ -94,8 +89,8 @@ export class Writes {
       onlyIfAbsent: conditions === 1,
     };
     const outcome = await this.#execute(key, input, targets, { requestId, timeoutMs, level: level as Level });
-    const { store, sequence, vector, timeMs, expiresAtMs, existed, asked, answered } = outcome;
-    return [store, sequence, vectorEntries(vector), timeMs, expiresAtMs, existed, asked, answered];
+    const { store, sequence, vector, timeMs, expiresAtMs, existed, asked, answered, rounds } = outcome;
+    return [store, sequence, vectorEntries(vector), timeMs, expiresAtMs, existed, asked, answered, rounds];
   }
 
   async #execute(
@@ -108,8 +103,8 @@ export class Writes {
     const deadlineMs = clock.monotonicMs() + options.timeoutMs;
     const required = quorumOf(targets.length);
     if (required > 1) this.#ensureReachable(targets, required, options.level);
-    await this.#readBefore(key, input, options);
-    await this.#passGate(deadlineMs);
+    const roundsBefore = this.#mustReadBefore(key, input, options) ? await this.#readBefore(key, input, options) : 0;
+    if (this.#state.readyToWrite()) await this.#passGate(deadlineMs);
     const result = await within(clock, deadlineMs - clock.monotonicMs(), replica.write(key, input), () =>
       tooSlow(options),
     );
@@ -123,9 +118,10 @@ export class Writes {
       expiresAtMs: result.record?.siblings[0]?.expiresAtMs ?? null,
       existed: result.existed,
     };
-    if (result.sequence === undefined || required === 1) return { ...head, asked: 1, answered: 1, hops: [] };
+    if (result.sequence === undefined || required === 1)
+      return { ...head, asked: 1, answered: 1, hops: [], rounds: roundsBefore };
     const { asked, answered, hops } = await this.#spread(key, result, targets, required, deadlineMs, options);
-    return { ...head, asked, answered, hops };
+    return { ...head, asked, answered, hops, rounds: roundsBefore + 1 };
   }
 
   /** Last of all that is waited for before the write: the gate may have closed while a read was under way. */
@@ -138,7 +134,7 @@ export class Writes {
 
   #ensureReachable(targets: readonly Place[], required: number, level: Level): void {
     const { self, peers, filling } = this.#state;
-    const isHere = level !== 'quorum' || filling.isFilled();
+    const isHere = !isOfMajority(level) || filling.isFilled();
     const missing = targets.filter(({ store }) => (store === self.store ? !isHere : !peers.isStoreLive(store)));
     const reached = targets.length - missing.length;
     if (reached < required) throw quorumUnavailable(required, reached, missing);
@@ -151,22 +147,33 @@ export class Writes {
    * - In a last-writer-wins namespace a context may have seen a winner under which other values are hidden. Where this store
    *   has not seen them, it could not keep them in the ledger: they are fetched first.
    * - A conditional or a delete at level quorum looks at a majority.
+   * - At level strong the write must stand above all that a majority has (the writer of Attiya, Bar-Noy and Dolev, 1995).
    */
-  async #readBefore(key: RecordKey, input: WriteInput, options: RequestOptions): Promise<void> {
-    const { coverage, replica } = this.#state;
-    const merge = async ({ record }: ReadOutcome): Promise<void> => {
-      if (record) await replica.merge([{ key, bytes: encodeRecord(record) }]);
+  async #readBefore(key: RecordKey, input: WriteInput, options: RequestOptions): Promise<number> {
+    const { replica } = this.#state;
+    let rounds = 0;
+    const merge = async (read: ReadOutcome): Promise<void> => {
+      rounds += read.rounds;
+      if (read.record) await replica.merge([{ key, bytes: encodeRecord(read.record) }]);
     };
-    if (options.level === 'quorum' && (input.onlyIfAbsent || input.body === null)) {
-      await merge(await this.#reads.read(key, input.session, options));
-    } else if (options.level === 'session' && !coverage.isCovered(key, input.session)) {
-      await merge(await this.#reads.read(key, input.session, options));
-    }
+    if (mustSeeMajority(input, options))
+      await merge(await this.#reads.readQuorum(key, { ...options, level: 'quorum' }));
+    else if (this.#mustCatchUp(key, input, options)) await merge(await this.#reads.read(key, input.session, options));
     if (input.context && this.#isLastWriterWins(key)) {
       const known = (await replica.read(key))?.vector ?? EMPTY_VECTOR;
       if (!descends(known, input.context))
         await merge(await this.#reads.read(key, input.context, { ...options, level: 'session' }));
     }
+    return rounds;
+  }
+
+  #mustReadBefore(key: RecordKey, input: WriteInput, options: RequestOptions): boolean {
+    if (mustSeeMajority(input, options) || this.#mustCatchUp(key, input, options)) return true;
+    return input.context !== undefined && this.#isLastWriterWins(key);
+  }
+
+  #mustCatchUp(key: RecordKey, { session }: WriteInput, { level }: RequestOptions): boolean {
+    return level === 'session' && !this.#state.coverage.isCovered(key, session);
   }
 
   #isLastWriterWins(key: RecordKey): boolean {
@@ -175,55 +182,26 @@ export class Writes {
   }
 
   /** Sends what is durable here to the other targets, until enough have it on disk. */
-  #spread(
+  async #spread(
     key: RecordKey,
     result: LocalWriteResult,
-    targets: readonly Place[],
+    replicas: readonly Place[],
     required: number,
     deadlineMs: number,
-    options: RequestOptions,
+    { level, requestId }: RequestOptions,
   ): Promise<{ asked: number; answered: number; hops: readonly Hop[] }> {
-    const { self, peers, calls, clock, filling } = this.#state;
-    const others = targets.filter(({ store }) => store !== self.store).map(({ store }) => peers.ofStore(store) as Peer);
-    const startedAtMs = clock.monotonicMs();
-    const hops: Hop[] = [];
-    let write = startWrite(
-      targets.map(({ store }) => store),
-      this.#state.bugs.has('quorum-of-one') ? 1 : required,
-    );
-    if (options.level !== 'quorum' || filling.isFilled()) write = addDurable(write, self.store);
-    return new Promise((resolve, reject) => {
-      let isOver = false;
-      const onOutcome = (next: QuorumWrite): void => {
-        write = next;
-        if (isOver) return;
-        if (isWriteDecided(write)) {
-          isOver = true;
-          resolve({ asked: targets.length, answered: write.durable.size, hops });
-        } else if (isWriteImpossible(write)) {
-          isOver = true;
-          reject(outcomeUnknown(write, targets));
-        }
-      };
-      onOutcome(write);
-      for (const peer of others) {
-        const timeoutMs = Math.max(1, deadlineMs - clock.monotonicMs());
-        const merge = calls.call(
-          peer.node,
-          options.requestId,
-          timeoutMs,
-          [MERGE, [[key, result.bytes as Uint8Array]]],
-          mergeResult,
-        );
-        merge.then(
-          () => {
-            hops.push({ node: peer.node, region: peer.region, ms: round(clock.monotonicMs() - startedAtMs) });
-            onOutcome(addDurable(write, peer.storeName));
-          },
-          () => onOutcome(addWriteFailure(write, peer.storeName)),
-        );
-      }
+    const { self, clock, filling } = this.#state;
+    const { write, hops } = await spread(this.#state, {
+      key,
+      bytes: result.bytes as Uint8Array,
+      replicas,
+      durable: isOfMajority(level) && !filling.isFilled() ? [] : [self.store],
+      required,
+      timeoutMs: deadlineMs - clock.monotonicMs(),
+      requestId,
     });
+    if (!isWriteDecided(write)) throw outcomeUnknown(write, replicas);
+    return { asked: replicas.length, answered: write.durable.size, hops };
   }
 
   /** Tries the replicas nearest first. Once one may have taken the write, no other is tried: a second dot would make a sibling of it. */
@@ -265,8 +243,17 @@ export class Writes {
   }
 }
 
+function mustSeeMajority({ onlyIfAbsent, body }: WriteInput, { level }: RequestOptions): boolean {
+  return level === 'strong' || (level === 'quorum' && (onlyIfAbsent || body === null));
+}
+
+/** Levels that count the replicas of all regions. */
+function isOfMajority(level: Level): boolean {
+  return level === 'quorum' || level === 'strong';
+}
+
 function outcomeOf(result: WriteResult, peer: Peer, ms: number): WriteOutcome {
-  const [store, sequence, vector, timeMs, expiresAtMs, existed, asked, answered] = result;
+  const [store, sequence, vector, timeMs, expiresAtMs, existed, asked, answered, rounds] = result;
   const hops = [{ node: peer.node, region: peer.region, ms }];
   return {
     store,
@@ -280,6 +267,7 @@ function outcomeOf(result: WriteResult, peer: Peer, ms: number): WriteOutcome {
     asked,
     answered,
     hops,
+    rounds: rounds + 1,
   };
 }
 

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { MeridianUnreachableError } from '@meridian/client/errors';
-import type { WanChange } from '@meridian/client/types';
+import type { WanChange, WanStatus } from '@meridian/client/types';
 import { readClusterFile } from '../../config/cluster-file.ts';
 import { hint } from '../../config/nearest.ts';
 import { SettingError } from '../../config/setting-error.ts';
@@ -8,6 +8,7 @@ import type { Dependencies } from '../dependencies.ts';
 import { CommandFailure, EXIT, exitCodeOf, lineOf } from '../exit-codes.ts';
 import { pad } from '../output/table.ts';
 import { type ClientFlags, clientAt, endpointOf, printLine, styles } from '../session.ts';
+import { wanLines } from './wan-lines.ts';
 
 interface WanFlags extends ClientFlags {
   readonly cluster?: string;
@@ -21,7 +22,7 @@ interface KnownNode {
 
 interface Told {
   readonly node: KnownNode;
-  readonly answer?: unknown;
+  readonly answer?: WanStatus;
   readonly error?: unknown;
 }
 
@@ -68,14 +69,19 @@ export async function wanStatus(flags: WanFlags, dependencies: Dependencies): Pr
     (await nodesOf(flags, dependencies)).map((node) => ask(node, undefined, flags, dependencies)),
   );
   if (flags.json) await printLine(dependencies.stdout, JSON.stringify(told.map(asJson)));
-  else {
-    for (const { node, answer, error } of told) {
-      const { out } = styles(dependencies);
-      const state = error === undefined ? JSON.stringify(answer) : out('red', lineOf(error));
-      await printLine(dependencies.stdout, `${out('bold', node.name)} ${state}`);
-    }
-  }
-  failIfAny(told);
+  else await printLinks(told, dependencies);
+  failIfAny(told, 'answer');
+}
+
+async function printLinks(told: readonly Told[], dependencies: Dependencies): Promise<void> {
+  const answered = told.flatMap(({ node, answer }) => (answer ? [{ node: node.name, links: answer }] : []));
+  const { out } = styles(dependencies);
+  if (answered.length > 0) await printLine(dependencies.stdout, wanLines(answered, told.length, out).join('\n'));
+  await printTold(
+    told.filter(({ error }) => error !== undefined),
+    '',
+    dependencies,
+  );
 }
 
 async function tellAll(
@@ -125,7 +131,7 @@ function asJson({ node, answer, error }: Told): object {
 }
 
 /** Unreachable only where all are: a link that one region did not hear of is a command half done. */
-function failIfAny(told: readonly Told[]): void {
+function failIfAny(told: readonly Told[], what = 'do it'): void {
   const failed = told.filter(({ error }) => error !== undefined);
   if (failed.length === 0) return;
   const areAllAway =
@@ -136,7 +142,7 @@ function failIfAny(told: readonly Told[]): void {
     : isAlike && failed.length === told.length
       ? exitCodeOf(failed[0]?.error)
       : EXIT.failed;
-  throw new CommandFailure(code, `${failed.length} of ${told.length} nodes did not do it`);
+  throw new CommandFailure(code, `${failed.length} of ${told.length} nodes did not ${what}`);
 }
 
 async function nodesOf(flags: WanFlags, dependencies: Dependencies): Promise<readonly KnownNode[]> {

@@ -1,14 +1,8 @@
 import { MERGE, REQUEST, STATUS } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { codeOf, onCluster, optionsOf, THREE_REGIONS } from './cluster.testing.ts';
+import { GONE, portableRecord as record } from './portable.testing.ts';
 import type { PortableRecord } from './service.ts';
-
-const GONE = 'us-1.goneforgood';
-
-function record(key: string, store: string, sequence: number, more: Partial<PortableRecord> = {}): PortableRecord {
-  const sibling = { store, sequence, timeMs: 1, body: 'eA==', contentType: 'text/plain', expiresAtMs: null };
-  return { namespace: 'default', key, vector: { [store]: sequence }, siblings: [sibling], ...more };
-}
 
 const keys = Array.from({ length: 40 }, (_none, at) => `key-${at}`);
 
@@ -100,56 +94,5 @@ describe('replicate', () => {
         optionsOf(),
       );
       expect(asked).toBeLessThan(3);
-    }));
-});
-
-describe('sync', () => {
-  it('repairs both ways and says how many records went which way', () =>
-    onCluster(THREE_REGIONS, async (cluster) => {
-      cluster.passes = (_from, _to, message) => !(message[0] === REQUEST && message[4][0] === MERGE);
-      const away = (from: number, count: number) =>
-        keys.slice(from, from + count).map((key, at) => record(key, GONE, from + at + 1));
-      await codeOf(cluster.node('us-1').replicate(away(0, 3), optionsOf()));
-      await codeOf(cluster.node('eu-1').replicate(away(3, 5), optionsOf()));
-      cluster.passes = () => true;
-      const answer = await cluster.node('us-1').sync('eu', undefined, optionsOf());
-      expect(answer).toMatchObject({ recordsSent: 3, recordsReceived: 5, partitionsCompared: 1024 });
-      expect(answer.partitionsDifferent).toBeGreaterThan(4);
-      expect(await cluster.node('us-1').sync('eu', undefined, optionsOf())).toMatchObject({
-        recordsSent: 0,
-        recordsReceived: 0,
-        partitionsDifferent: 0,
-      });
-    }));
-
-  it('refuses a region that is not there, and says which store cannot be reached', () =>
-    onCluster(THREE_REGIONS, async (cluster) => {
-      expect(await codeOf(cluster.node('us-1').sync('mars', undefined, optionsOf()))).toBe('INVALID_PARAMETER');
-      cluster.crash('ap-1');
-      await cluster.settle();
-      expect(await codeOf(cluster.node('us-1').sync(undefined, undefined, optionsOf()))).toBe('REPLICA_UNAVAILABLE');
-      expect(await codeOf(cluster.node('us-1').sync('eu', 'default', optionsOf()))).toBe('no error');
-    }));
-});
-
-describe('changes', () => {
-  it('come in order, resume where they ended, and hide the catalog', () =>
-    onCluster(THREE_REGIONS, async (cluster) => {
-      await cluster.node('us-1').putNamespace('shop', {}, optionsOf());
-      for (const key of keys.slice(0, 10)) await cluster.put('us-1', key, key, { in: 'shop' });
-      const seen: string[] = [];
-      let since = 0;
-      for (let isComplete = false; !isComplete; ) {
-        const page = await cluster.node('us-1').changes(since, 3, undefined);
-        expect(page.upTo).toBeGreaterThanOrEqual(since);
-        for (const { record: change, sequence } of page.changes) {
-          expect(sequence).toBeGreaterThan(since);
-          expect(change.namespace).toBe('shop');
-          seen.push(change.key);
-        }
-        ({ upTo: since, isComplete } = page);
-      }
-      expect(seen).toEqual(keys.slice(0, 10));
-      expect(await codeOf(cluster.node('us-1').changes(0, 10, 'none'))).toBe('NAMESPACE_NOT_FOUND');
     }));
 });

@@ -1,0 +1,166 @@
+import { describe, expect, it } from 'vitest';
+import { TIME_MS_MAX } from '../../causality/hybrid-clock.ts';
+import {
+  mayBeForgotten,
+  OWN_REQUEST_VERSIONS,
+  outdatedRequests,
+  ownRequestId,
+  REQUEST_KEEP_MS,
+  REQUESTS_MAX,
+} from './applied-requests.ts';
+import { applyChange, type ChangeOutcome, type ChangeRequest, type ChangeSetting, type Condition } from './change.ts';
+import { applied, P, Q, request, value } from './register.testing.ts';
+import type { RegisterValue } from './register.ts';
+
+const NOW = 1_000_000_000;
+const SETTING: ChangeSetting = {
+  proposer: P,
+  ownId: ownRequestId(P, 7),
+  wallMs: NOW,
+  isExpired: false,
+  agreedMs: null,
+};
+const apply = (
+  current: RegisterValue | null,
+  changes: Partial<ChangeRequest> = {},
+  setting: Partial<ChangeSetting> = {},
+): ChangeOutcome => applyChange(current, request(changes), { ...SETTING, ...setting });
+const tombstone = value(3, { body: null });
+
+describe('a change of a register', () => {
+  it('makes the next version, by the proposing store, with the name of the request', () => {
+    const { verdict, value: after } = apply(value(3), { body: Uint8Array.of(9), ttlMs: 500 });
+    const told = { version: 4, timeMs: NOW, expiresAtMs: NOW + 500, existed: true };
+    expect(verdict).toEqual({ kind: 'changed', ...told });
+    expect(after).toEqual({
+      ...value(4, { body: Uint8Array.of(9), timeMs: NOW, expiresAtMs: NOW + 500 }),
+      requests: [{ id: 'life/7', isClients: false, ...told }],
+    });
+  });
+
+  it('begins with version 1, and goes on counting over tombstones', () => {
+    expect(apply(null).verdict).toMatchObject({ kind: 'changed', version: 1, existed: false });
+    expect(apply(tombstone).verdict).toMatchObject({ kind: 'changed', version: 4, existed: false });
+  });
+
+  it('is never earlier than what it follows, by whatever clock', () => {
+    expect(apply(value(3, { timeMs: NOW + 99 })).value?.timeMs).toBe(NOW + 100);
+    expect(apply(value(3, { timeMs: TIME_MS_MAX })).value?.timeMs).toBe(TIME_MS_MAX);
+  });
+
+  it('deletes by a tombstone that does not expire; of nothing alive it changes nothing', () => {
+    const { verdict, value: after } = apply(value(3), { body: null, ttlMs: 5 });
+    expect(verdict).toMatchObject({ kind: 'changed', version: 4, existed: true });
+    expect(after).toMatchObject({ body: null, expiresAtMs: null });
+    for (const nothing of [null, tombstone]) {
+      const outcome = apply(nothing, { body: null });
+      expect(outcome.value).toBe(nothing);
+      expect(outcome.verdict).toMatchObject({ kind: 'unchanged', version: nothing?.version ?? 0, existed: false });
+    }
+  });
+});
+
+describe('a condition', () => {
+  const live = value(3);
+  const of = (...versions: number[]): Condition => ({ kind: 'versions', versions });
+  it.each<readonly [Condition, RegisterValue | null, string]>([
+    [{ kind: 'absent' }, null, 'changed'],
+    [{ kind: 'absent' }, tombstone, 'changed'],
+    [{ kind: 'absent' }, live, 'exists'],
+    [{ kind: 'present' }, live, 'changed'],
+    [{ kind: 'present' }, tombstone, 'condition-failed'],
+    [{ kind: 'present' }, null, 'condition-failed'],
+    [of(2, 3), live, 'changed'],
+    [of(2, 4), live, 'condition-failed'],
+    [of(), live, 'condition-failed'],
+    [of(3), tombstone, 'condition-failed'],
+  ])('%j on %j: %s', (condition, current, kind) => {
+    const { verdict, value: after } = apply(current, { condition });
+    expect(verdict.kind).toBe(kind);
+    if (kind !== 'changed') {
+      expect(after).toBe(current);
+      expect(verdict.version).toBe(current?.version ?? 0);
+    }
+  });
+
+  it('holds for deletes too', () => {
+    expect(apply(live, { body: null, condition: of(2) }).verdict.kind).toBe('condition-failed');
+    expect(apply(live, { body: null, condition: of(3) }).verdict.kind).toBe('changed');
+    expect(apply(null, { body: null, condition: { kind: 'present' } }).verdict.kind).toBe('condition-failed');
+  });
+});
+
+describe('a value that has expired', () => {
+  const isExpired = true;
+  const old = value(3, { expiresAtMs: 5, requests: [applied('k', 3, { expiresAtMs: 5 })] });
+
+  it('is absent for a change', () => {
+    expect(apply(old, { condition: { kind: 'absent' } }, { isExpired }).verdict).toMatchObject({
+      kind: 'changed',
+      version: 4,
+      existed: false,
+    });
+  });
+
+  it('leaves a tombstone where nothing else is to be changed, and that is what was found', () => {
+    for (const changes of [{ body: null }, { condition: { kind: 'versions', versions: [3] } as const }]) {
+      const { verdict, value: after } = apply(old, changes, { isExpired });
+      expect(verdict).toMatchObject({ version: 4, existed: false, expiresAtMs: null });
+      expect(after).toMatchObject({ version: 4, body: null, expiresAtMs: null, requests: old.requests });
+    }
+  });
+});
+
+describe('a request that comes again', () => {
+  it('is answered with what it did, whatever has happened since and whatever its condition was', () => {
+    const current = value(9, { requests: [applied('key', 4, { existed: false, expiresAtMs: 77 })] });
+    const { verdict, value: after } = apply(current, { clientsId: 'key', condition: { kind: 'absent' } });
+    expect(verdict).toEqual({ kind: 'repeated', version: 4, timeMs: 40, expiresAtMs: 77, existed: false });
+    expect(after).toBe(current);
+  });
+
+  it('is known by its own name where the client gave none', () => {
+    const once = apply(value(3)).value;
+    expect(apply(once).verdict).toMatchObject({ kind: 'repeated', version: 4 });
+    expect(apply(once, {}, { ownId: ownRequestId(P, 9) }).verdict.kind).toBe('changed');
+  });
+});
+
+describe('requests are forgotten', () => {
+  const named = (id: string, version: number) => applied(id, version, { isClients: false });
+
+  it('where their own proposer makes its next change, or after so many versions', () => {
+    const requests = [named('other/1', 2), named('other/3', 3), named('life/1', 9)];
+    const kept = apply(value(9, { requests })).value?.requests.map(({ id }) => id);
+    expect(kept).toEqual(['other/3', 'life/7']);
+    expect(apply(value(9, { requests }), {}, { proposer: Q }).value?.requests.map(({ id }) => id)).toEqual([
+      'life/1',
+      'life/7',
+    ]);
+    expect(mayBeForgotten(value(9), 2)).toBe(false);
+    expect(mayBeForgotten(value(10), 2)).toBe(true);
+    expect(OWN_REQUEST_VERSIONS).toBe(8);
+  });
+
+  it('of clients only where most clocks agree that they are old enough, with an hour to spare', () => {
+    const current = value(9, { requests: [applied('key', 4, { timeMs: NOW })] });
+    const keys = (agreedMs: number | null) => apply(current, {}, { agreedMs }).value?.requests.length;
+    expect(keys(null)).toBe(2);
+    expect(keys(NOW + 2 * REQUEST_KEEP_MS)).toBe(2);
+    expect(keys(NOW + 2 * REQUEST_KEEP_MS + 1)).toBe(1);
+    expect(outdatedRequests(current, NOW + 2 * REQUEST_KEEP_MS + 1)).toBe(1);
+    expect(outdatedRequests(current, NOW)).toBe(0);
+  });
+
+  it('never because there are too many: then a client with a key is refused, and others are not', () => {
+    const requests = Array.from({ length: REQUESTS_MAX }, (_, at) => applied(`k${at}`, at + 1, { timeMs: NOW }));
+    const full = value(REQUESTS_MAX, { requests });
+    const refused = apply(full, { clientsId: 'one more' }, { agreedMs: NOW });
+    expect(refused.verdict.kind).toBe('too-many-requests');
+    expect(refused.value).toBe(full);
+    expect(apply(full, { clientsId: 'k5' }).verdict.kind).toBe('repeated');
+    expect(apply(full, {}, { agreedMs: NOW }).value?.requests).toHaveLength(REQUESTS_MAX + 1);
+    const later = NOW + 3 * REQUEST_KEEP_MS;
+    expect(apply(full, { clientsId: 'one more' }, { agreedMs: later }).value?.requests).toHaveLength(1);
+  });
+});

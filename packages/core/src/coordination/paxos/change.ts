@@ -1,0 +1,161 @@
+import { TIME_MS_MAX } from '../../causality/hybrid-clock.ts';
+import type { VersionVector } from '../../causality/version-vector.ts';
+import { keptRequests, REQUESTS_MAX } from './applied-requests.ts';
+import { type ProposerId, proposerStoreOf } from './ballot.ts';
+import { NO_FLAWS, type PlantedFlaws } from './planted-flaws.ts';
+import { type AppliedRequest, isAbsent, type RegisterValue } from './register.ts';
+
+export type Condition =
+  | { readonly kind: 'always' }
+  /** `If-None-Match: *`, `POST`. */
+  | { readonly kind: 'absent' }
+  /** `If-Match: *`. */
+  | { readonly kind: 'present' }
+  /** `If-Match` with one of these. */
+  | { readonly kind: 'versions'; readonly versions: readonly number[] }
+  /** Nothing was changed since this version, a tombstone's too; 0: never written. */
+  | { readonly kind: 'seen'; readonly version: number };
+
+export interface ChangeRequest {
+  /** The hash of the client's idempotency key, up to 32 characters; `null` where it sent none. */
+  readonly clientsId: string | null;
+  /** `null` deletes. */
+  readonly body: Uint8Array | null;
+  readonly contentType: string;
+  /** Milliseconds from when it is applied; `null` lives for ever. */
+  readonly ttlMs: number | null;
+  readonly session: VersionVector;
+  readonly condition: Condition;
+}
+
+export interface ChangeSetting {
+  readonly proposer: ProposerId;
+  /** Names the request over all its attempts where the client has not: of `ownRequestId`. */
+  readonly ownId: string;
+  /** The proposer's clock. */
+  readonly wallMs: number;
+  /** Whether most clocks say that the current value has expired. */
+  readonly isExpired: boolean;
+  /** What most clocks say the time is, for forgetting old requests; `null` where none was asked, and then none is forgotten. */
+  readonly agreedMs: number | null;
+}
+
+export type VerdictKind =
+  /** The value is new. */
+  | 'changed'
+  /** A delete found nothing alive. */
+  | 'unchanged'
+  | 'condition-failed'
+  /** A create found a live value. */
+  | 'exists'
+  /** The request had been applied before. */
+  | 'repeated'
+  | 'too-many-requests';
+
+export interface Verdict {
+  readonly kind: VerdictKind;
+  /** Of the value that the request made, or, where it made none, of what was found; 0 for a register never written. */
+  readonly version: number;
+  readonly timeMs: number;
+  readonly expiresAtMs: number | null;
+  /** Whether a live value was there before. */
+  readonly existed: boolean;
+}
+
+export interface ChangeOutcome {
+  readonly verdict: Verdict;
+  /** What is to be proposed: the value found where nothing changes, unless that has expired: then a tombstone. */
+  readonly value: RegisterValue | null;
+}
+
+/** What becomes of a register's value under a request. Answers may be given only once `value` is known to be chosen. */
+export function applyChange(
+  current: RegisterValue | null,
+  request: ChangeRequest,
+  setting: ChangeSetting,
+  flaws: PlantedFlaws = NO_FLAWS,
+): ChangeOutcome {
+  const id = request.clientsId ?? setting.ownId;
+  const before = current?.requests.find((applied) => applied.id === id);
+  if (before && !flaws.has('retry-applied-again')) {
+    const { version, timeMs, expiresAtMs, existed } = before;
+    return { verdict: { kind: 'repeated', version, timeMs, expiresAtMs, existed }, value: current };
+  }
+  if (before && current) current = { ...current, requests: current.requests.filter((applied) => applied !== before) };
+  const live = isAbsent(current) || setting.isExpired ? null : current;
+  const refused = refusal(current, live, request);
+  if (refused) return left(refused, current, live, setting);
+  const kept = keptRequests(current, setting.proposer, setting.agreedMs);
+  if (request.clientsId !== null && kept.filter(({ isClients }) => isClients).length >= REQUESTS_MAX)
+    return left('too-many-requests', current, live, setting);
+  return changed(current, request, setting, kept, live !== null);
+}
+
+function refusal(
+  current: RegisterValue | null,
+  live: RegisterValue | null,
+  { body, condition }: ChangeRequest,
+): VerdictKind | undefined {
+  if (condition.kind === 'absent' && live) return 'exists';
+  if (condition.kind === 'present' && !live) return 'condition-failed';
+  if (condition.kind === 'versions' && !(live && condition.versions.includes(live.version))) return 'condition-failed';
+  if (condition.kind === 'seen' && condition.version !== (current?.version ?? 0)) return 'condition-failed';
+  return body === null && !live ? 'unchanged' : undefined;
+}
+
+function left(
+  kind: VerdictKind,
+  current: RegisterValue | null,
+  live: RegisterValue | null,
+  setting: ChangeSetting,
+): ChangeOutcome {
+  const value = current && setting.isExpired ? expireValue(current, setting.proposer, setting.wallMs) : current;
+  return { verdict: foundVerdict(kind, value, live !== null), value };
+}
+
+function foundVerdict(kind: VerdictKind, value: RegisterValue | null, existed: boolean): Verdict {
+  const { version, timeMs, expiresAtMs } = value ?? { version: 0, timeMs: 0, expiresAtMs: null };
+  return { kind, version, timeMs, expiresAtMs, existed };
+}
+
+function changed(
+  current: RegisterValue | null,
+  request: ChangeRequest,
+  { proposer, ownId, wallMs }: ChangeSetting,
+  kept: readonly AppliedRequest[],
+  existed: boolean,
+): ChangeOutcome {
+  const { clientsId, body, contentType, ttlMs, session } = request;
+  const writer = proposerStoreOf(proposer);
+  const version = (current?.version ?? 0) + 1;
+  const timeMs = timeAfter(current, wallMs);
+  const expiresAtMs = body === null || ttlMs === null ? null : Math.min(Math.floor(wallMs) + ttlMs, TIME_MS_MAX);
+  const requests = [
+    ...kept,
+    { id: clientsId ?? ownId, isClients: clientsId !== null, version, timeMs, expiresAtMs, existed },
+  ];
+  return {
+    verdict: { kind: 'changed', version, timeMs, expiresAtMs, existed },
+    value: { version, writer, timeMs, body, contentType, expiresAtMs, session, requests },
+  };
+}
+
+/** The tombstone that takes the place of an expired value. */
+export function expireValue(value: RegisterValue, proposer: ProposerId, wallMs: number): RegisterValue {
+  const { version, session, requests } = value;
+  return {
+    version: version + 1,
+    writer: proposerStoreOf(proposer),
+    timeMs: timeAfter(value, wallMs),
+    body: null,
+    contentType: '',
+    expiresAtMs: null,
+    session,
+    requests,
+  };
+}
+
+/** `max(now, 1 + before)`, milliseconds: see causality/hybrid-clock.ts. */
+function timeAfter(current: RegisterValue | null, wallMs: number): number {
+  return Math.min(Math.max(0, Math.floor(wallMs), (current?.timeMs ?? -1) + 1), TIME_MS_MAX);
+}

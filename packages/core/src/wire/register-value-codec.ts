@@ -1,0 +1,144 @@
+import { TIME_MS_MAX } from '../causality/hybrid-clock.ts';
+import { EMPTY_VECTOR } from '../causality/version-vector.ts';
+import { OWN_REQUEST_VERSIONS, REQUEST_ID_LENGTH_MAX, REQUESTS_MAX } from '../coordination/paxos/applied-requests.ts';
+import type { AppliedRequest, RegisterValue } from '../coordination/paxos/register.ts';
+import type { StoreId } from '../ids.ts';
+import { type ByteReader, type ByteWriter, MalformedBytes } from './bytes.ts';
+import { readVector, writeVector } from './record-codec.ts';
+
+/** The bytes of a register's value, alone or within a state (register-codec.ts, whose format's number covers these). */
+
+const VALUE_NONE = 0;
+const VALUE = 1;
+const FLAG_TOMBSTONE = 2;
+const FLAG_EXPIRES = 4;
+const FLAG_SESSION = 8;
+const FLAG_REQUESTS = 16;
+const VALUE_FLAGS = VALUE | FLAG_TOMBSTONE | FLAG_EXPIRES | FLAG_SESSION | FLAG_REQUESTS;
+
+const REQUEST_IS_CLIENTS = 1;
+const REQUEST_EXISTED = 2;
+/** The request made this very value: version, time and expiry are the value's. */
+const REQUEST_OF_VALUE = 4;
+const REQUEST_EXPIRES = 8;
+const REQUEST_FLAGS = REQUEST_IS_CLIENTS | REQUEST_EXISTED | REQUEST_OF_VALUE | REQUEST_EXPIRES;
+
+/** @throws RangeError where `readValue` would refuse it */
+export function writeValue(writer: ByteWriter, value: RegisterValue | null): void {
+  if (value === null) {
+    writer.uint8(VALUE_NONE);
+    return;
+  }
+  const { version, timeMs, body, contentType, expiresAtMs, session, requests } = value;
+  if (version < 1 || value.writer === '') writer.refuse('a value without version or writer');
+  writer.uint8(
+    VALUE |
+      (body === null ? FLAG_TOMBSTONE : 0) |
+      (expiresAtMs === null ? 0 : FLAG_EXPIRES) |
+      (session.size === 0 ? 0 : FLAG_SESSION) |
+      (requests.length === 0 ? 0 : FLAG_REQUESTS),
+  );
+  writer.varint(version);
+  writer.shortText(value.writer);
+  writeTime(writer, timeMs);
+  writer.shortText(contentType);
+  if (expiresAtMs !== null) writeTime(writer, expiresAtMs);
+  if (session.size > 0) writeVector(writer, session);
+  if (requests.length > 0) writeRequests(writer, value);
+  if (body !== null) writer.blob(body);
+}
+
+function writeRequests(writer: ByteWriter, value: RegisterValue): void {
+  const { requests } = value;
+  const wrong = wrongRequests(value);
+  if (wrong) writer.refuse(wrong);
+  writer.varint(requests.length);
+  for (const { id, isClients, version, timeMs, expiresAtMs, existed } of requests) {
+    const isOfValue = version === value.version;
+    writer.uint8(
+      (isClients ? REQUEST_IS_CLIENTS : 0) |
+        (existed ? REQUEST_EXISTED : 0) |
+        (isOfValue ? REQUEST_OF_VALUE : 0) |
+        (isOfValue || expiresAtMs === null ? 0 : REQUEST_EXPIRES),
+    );
+    writer.shortText(id);
+    if (isOfValue) continue;
+    writer.varint(version);
+    writeTime(writer, timeMs);
+    if (expiresAtMs !== null) writeTime(writer, expiresAtMs);
+  }
+}
+
+function writeTime(writer: ByteWriter, timeMs: number): void {
+  if (timeMs > TIME_MS_MAX) writer.refuse('a time out of range');
+  writer.varint(timeMs);
+}
+
+/** Why a value cannot have these requests; nothing where it can. */
+function wrongRequests({ requests, version, timeMs, expiresAtMs }: RegisterValue): string | undefined {
+  if (requests.length > REQUESTS_MAX + OWN_REQUEST_VERSIONS) return 'too many requests';
+  let last = 0;
+  for (const request of requests) {
+    const { id } = request;
+    if (id === '' || id.length > REQUEST_ID_LENGTH_MAX) return 'a request without a name, or of too long a one';
+    if (request.version <= last || request.version > version) return 'requests out of order';
+    if (request.version === version && (request.timeMs !== timeMs || request.expiresAtMs !== expiresAtMs))
+      return 'a request at odds with its value';
+    last = request.version;
+  }
+  if (requests.length < 2) return undefined;
+  return new Set(requests.map(({ id }) => id)).size < requests.length ? 'a request named twice' : undefined;
+}
+
+/** @throws MalformedBytes where it is not what `writeValue` writes */
+export function readValue(reader: ByteReader): RegisterValue | null {
+  const flags = reader.uint8();
+  if (flags === VALUE_NONE) return null;
+  if (!(flags & VALUE) || flags > VALUE_FLAGS) throw new MalformedBytes('a value of an unknown kind');
+  const version = reader.varint();
+  const writer = reader.shortText() as StoreId;
+  if (version === 0 || writer === '') throw new MalformedBytes('a value without version or writer');
+  const timeMs = readTime(reader);
+  const contentType = reader.shortText();
+  const expiresAtMs = flags & FLAG_EXPIRES ? readTime(reader) : null;
+  const session = flags & FLAG_SESSION ? readVector(reader) : EMPTY_VECTOR;
+  if (flags & FLAG_SESSION && session.size === 0) throw new MalformedBytes('a session announced and not there');
+  const requests = flags & FLAG_REQUESTS ? readRequests(reader, version, timeMs, expiresAtMs) : [];
+  const body = flags & FLAG_TOMBSTONE ? null : reader.blob();
+  const value = { version, writer, timeMs, body, contentType, expiresAtMs, session, requests };
+  const wrong = flags & FLAG_REQUESTS ? wrongRequests(value) : undefined;
+  if (wrong) throw new MalformedBytes(wrong);
+  return value;
+}
+
+function readRequests(
+  reader: ByteReader,
+  valueVersion: number,
+  valueTimeMs: number,
+  valueExpiresAtMs: number | null,
+): readonly AppliedRequest[] {
+  const count = reader.count();
+  if (count === 0) throw new MalformedBytes('requests announced and not there');
+  const requests: AppliedRequest[] = [];
+  for (let left = count; left > 0; left--) {
+    const flags = reader.uint8();
+    const isOfValue = (flags & REQUEST_OF_VALUE) !== 0;
+    if (flags > REQUEST_FLAGS || (isOfValue && flags & REQUEST_EXPIRES))
+      throw new MalformedBytes('a request of an unknown kind');
+    const id = reader.shortText();
+    const version = isOfValue ? valueVersion : reader.varint();
+    if (!isOfValue && version === valueVersion) throw new MalformedBytes('a request that repeats its value');
+    const timeMs = isOfValue ? valueTimeMs : readTime(reader);
+    const own = flags & REQUEST_EXPIRES ? readTime(reader) : null;
+    const expiresAtMs = isOfValue ? valueExpiresAtMs : own;
+    const isClients = (flags & REQUEST_IS_CLIENTS) !== 0;
+    requests.push({ id, isClients, version, timeMs, expiresAtMs, existed: (flags & REQUEST_EXISTED) !== 0 });
+  }
+  return requests;
+}
+
+function readTime(reader: ByteReader): number {
+  const timeMs = reader.varint();
+  if (timeMs > TIME_MS_MAX) throw new MalformedBytes('a time out of range');
+  return timeMs;
+}

@@ -1,0 +1,162 @@
+import type { Question, Reply } from '@meridian/core/coordination/paxos/messages';
+import type { Attempt, Operation, Outgoing, Step } from '@meridian/core/coordination/paxos/operation';
+import { again, hurry, onFailure, onReply, outcomeIfStopped } from '@meridian/core/coordination/paxos/proposer';
+import type { StoreId, StoreName } from '@meridian/core/ids';
+import { MeridianError } from '@meridian/core/wire/errors';
+import type { CancelTimer, Clock } from '../../ports/clock.ts';
+import type { Random } from '../../ports/random.ts';
+import type { Hop } from '../service.ts';
+
+/** What the run of an operation needs of its node. */
+export interface RunSetting {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Sends one question to one replica. */
+  ask(to: { readonly name: StoreName; readonly id: StoreId }, question: Question, timeoutMs: number): Promise<Reply>;
+  /** A fresh round and the members as they are known now. */
+  attempt(aboveRound: number): Attempt;
+  /** How long an answer may take before the replica counts as failed in this round. */
+  patienceMs(): number;
+  /** How many replicas are live, of how many that are needed. */
+  live(): { readonly reached: number; readonly required: number; readonly missingRegions: readonly string[] };
+  hopOf(name: StoreName, ms: number): Hop | undefined;
+}
+
+export interface RunOutcome {
+  readonly done: Step & { readonly kind: 'done' };
+  readonly hops: readonly Hop[];
+  readonly asked: number;
+  readonly answered: number;
+}
+
+/** A majority has answered, but not alike: so long others may take before it is made to agree. */
+const HURRY_MS = 5;
+/** Proposers that met on one register try again after a random time up to this, doubled each time. */
+const BACKOFF_MS = 4;
+const BACKOFF_MS_MAX = 400;
+
+/**
+ * One read or change of a register from its first message to its outcome: sends what the core's steps say, hands in what
+ * comes back, waits, tries again. Settles by its deadline.
+ */
+export class OperationRun {
+  readonly #setting: RunSetting;
+  readonly #deadlineMs: number;
+  readonly #isRead: boolean;
+  readonly #hops: Hop[] = [];
+  readonly #answered = new Set<StoreName>();
+  #asked = 0;
+  #operation: Operation;
+  #retries = 0;
+  #isOver = false;
+  #cancelDeadline: CancelTimer = () => {};
+  #cancelTimer: CancelTimer = () => {};
+  #resolve: (outcome: RunOutcome) => void = () => {};
+  #reject: (error: Error) => void = () => {};
+
+  constructor(setting: RunSetting, first: Step, timeoutMs: number) {
+    this.#setting = setting;
+    this.#deadlineMs = setting.clock.monotonicMs() + timeoutMs;
+    this.#operation = first.operation;
+    this.#isRead = first.operation.change === undefined;
+  }
+
+  /** @throws QUORUM_UNAVAILABLE where nothing can have happened, OUTCOME_UNKNOWN where it may have */
+  run(first: Step): Promise<RunOutcome> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      const { clock } = this.#setting;
+      this.#cancelDeadline = clock.timer(Math.max(0, this.#leftMs()), () => this.#giveUp());
+      this.#take(first);
+    });
+  }
+
+  #leftMs(): number {
+    return this.#deadlineMs - this.#setting.clock.monotonicMs();
+  }
+
+  #take(step: Step): void {
+    if (this.#isOver) return;
+    this.#operation = step.operation;
+    if (step.kind === 'done') this.#finish(step);
+    else if (step.kind === 'retry') this.#retry(step.aboveRound, step.reason === 'failed');
+    else {
+      if (step.send) this.#send(step.send);
+      if (step.canHurry) this.#after(HURRY_MS, () => this.#take(hurry(this.#operation)));
+    }
+  }
+
+  #send({ to, message }: Outgoing): void {
+    const { clock } = this.#setting;
+    this.#cancelTimer();
+    const timeoutMs = Math.min(this.#leftMs(), this.#setting.patienceMs());
+    const sentAtMs = clock.monotonicMs();
+    this.#asked = Math.max(this.#asked, to.length);
+    for (const member of to) {
+      this.#setting.ask(member, message, timeoutMs).then(
+        (reply) => {
+          if (this.#isOver) return;
+          const hop = this.#setting.hopOf(member.name, clock.monotonicMs() - sentAtMs);
+          if (hop) this.#hops.push(hop);
+          this.#answered.add(member.name);
+          this.#take(onReply(this.#operation, member.id, reply));
+        },
+        () => {
+          if (!this.#isOver) this.#take(onFailure(this.#operation, member.name));
+        },
+      );
+    }
+  }
+
+  /** Where too few replicas are there it is no use to go on: the answer is the sooner the better. */
+  #retry(aboveRound: number, isFailure: boolean): void {
+    const { reached, required } = this.#setting.live();
+    if (isFailure && reached < required) {
+      this.#giveUp();
+      return;
+    }
+    this.#retries += 1;
+    const bound = Math.min(BACKOFF_MS * 2 ** this.#retries, BACKOFF_MS_MAX);
+    this.#after((this.#setting.random.uint32() / 2 ** 32) * bound, () =>
+      this.#take(again(this.#operation, this.#setting.attempt(aboveRound))),
+    );
+  }
+
+  #after(delayMs: number, next: () => void): void {
+    this.#cancelTimer();
+    this.#cancelTimer = this.#setting.clock.timer(delayMs, () => {
+      if (!this.#isOver) next();
+    });
+  }
+
+  #finish(done: Step & { readonly kind: 'done' }): void {
+    this.#end();
+    if (done.result.kind === 'unknown') this.#reject(this.#failure(true));
+    else this.#resolve({ done, hops: this.#hops, asked: this.#asked, answered: this.#answered.size });
+  }
+
+  #giveUp(): void {
+    this.#end();
+    this.#reject(this.#failure(!this.#isRead && outcomeIfStopped(this.#operation) === 'unknown'));
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#cancelDeadline();
+    this.#cancelTimer();
+  }
+
+  #failure(isDoubtful: boolean): MeridianError {
+    const { reached, required, missingRegions } = this.#setting.live();
+    const figures = { required, reached: Math.min(reached, this.#answered.size), missingRegions };
+    const named = missingRegions.length > 0 ? `, missing ${missingRegions.join(', ')}` : '';
+    if (isDoubtful) {
+      const detail = `required ${required}, the replicas that answered did not decide it${named}; the change may have taken effect, or may yet`;
+      return new MeridianError('OUTCOME_UNKNOWN', detail, figures);
+    }
+    const what = this.#isRead ? 'nothing was read' : 'nothing was written';
+    const detail = `required ${required}, reached ${figures.reached}${named}; ${what}`;
+    return new MeridianError('QUORUM_UNAVAILABLE', detail, figures);
+  }
+}
