@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import type { Load, LoadResult } from './load.ts';
-import { ENVELOPE, KEYS, keyOf } from './workload.ts';
+import { KEYS, loadRequest } from './workload.ts';
 
 /** The little that is used of `autocannon`, which comes without types. */
 type Autocannon = (options: {
@@ -18,13 +18,13 @@ type Autocannon = (options: {
 }>;
 
 const autocannon = createRequire(import.meta.url)('autocannon') as Autocannon;
-const { url, method, connections, seconds } = JSON.parse(process.argv[2] ?? '{}') as Load;
+const { url, kind, connections, seconds } = JSON.parse(process.argv[2] ?? '{}') as Load;
 let at = 0;
 const setupRequest = (request: object): object => {
   at = (at + 1) % KEYS;
-  const path = `/kv/${keyOf(at)}`;
-  if (method === 'GET') return { ...request, method, path };
-  return { ...request, method, path, headers: { 'Content-Type': 'application/json' }, body: ENVELOPE };
+  const { method, path, body } = loadRequest(kind, at);
+  if (body === undefined) return { ...request, method, path };
+  return { ...request, method, path, headers: { 'Content-Type': 'application/json' }, body };
 };
 const { duration, requests, latency, ...failed } = await autocannon({
   url,

@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Session } from './session.ts';
-import { ENVELOPE, KEYS, keyOf } from './workload.ts';
+import { KEYS, type LoadKind, loadRequest } from './workload.ts';
 
 /** Requests over all keys in turn, each connection with one at a time. */
 export interface Load {
   readonly url: string;
-  readonly method: 'GET' | 'PUT';
+  readonly kind: LoadKind;
   readonly connections: number;
   readonly seconds: number;
 }
@@ -37,8 +37,10 @@ export function loadGenerator(session: Session): LoadGenerator {
     return generator('autocannon', session, (load) => [process.execPath, child, JSON.stringify(load)]);
   }
   return generator(version, session, (load) => {
-    const script = join(session.folder, `${load.method}.lua`);
-    writeFileSync(script, wrkScript(load.method));
+    const script = join(session.folder, `${load.kind}.lua`);
+    const requests = join(session.folder, `${load.kind}.requests`);
+    writeFileSync(requests, requestLines(load.kind));
+    writeFileSync(script, wrkScript(requests));
     const { connections, seconds, url } = load;
     return [
       'wrk',
@@ -69,27 +71,37 @@ function generator(name: string, session: Session, commandOf: (load: Load) => re
       await once(child, 'close');
       clearTimeout(timer);
       const line = text.split('\n').find((candidate) => candidate.startsWith('{"requestsPerSecond"'));
-      if (line === undefined) throw new Error(`${name} on ${load.method} ${load.url} did not finish: ${text}`);
+      if (line === undefined) throw new Error(`${name} on ${load.kind} ${load.url} did not finish: ${text}`);
       const result = JSON.parse(line) as LoadResult;
-      if (result.failures > 0) throw new Error(`${result.failures} of ${name}'s ${load.method} requests failed`);
+      if (result.failures > 0) throw new Error(`${result.failures} of ${name}'s ${load.kind} requests failed`);
       return result;
     },
   };
 }
 
+function requestLines(kind: LoadKind): string {
+  return Array.from({ length: KEYS }, (_none, at) => {
+    const { method, path, body } = loadRequest(kind, at);
+    return `${method} ${path} ${body ?? ''}\n`;
+  }).join('');
+}
+
 /** The requests are made once, before the load: the generator shares two cores with what it measures. */
-function wrkScript(method: Load['method']): string {
-  const body = method === 'PUT' ? `'${ENVELOPE}'` : 'nil';
-  const headers = method === 'PUT' ? '{ ["Content-Type"] = "application/json" }' : '{}';
+function wrkScript(requests: string): string {
   return `local requests = {}
+local count = 0
 local at = 0
 function init()
-  for i = 0, ${KEYS - 1} do
-    requests[i] = wrk.format("${method}", "/kv/${keyOf(0).slice(0, -1)}" .. i, ${headers}, ${body})
+  for line in io.lines(${JSON.stringify(requests)}) do
+    local method, path, body = line:match("^(%S+) (%S+) (.*)$")
+    local headers = {}
+    if body == "" then body = nil else headers["Content-Type"] = "application/json" end
+    requests[count] = wrk.format(method, path, headers, body)
+    count = count + 1
   end
 end
 function request()
-  at = (at + 1) % ${KEYS}
+  at = (at + 1) % count
   return requests[at]
 end
 function done(summary, latency)

@@ -10,6 +10,8 @@ import { memoryPart } from './parts/memory.ts';
 import type { Part } from './parts/part.ts';
 import { putPart } from './parts/put.ts';
 import { regionsPart } from './parts/regions.ts';
+import { roundsPart } from './parts/rounds.ts';
+import { strongPart } from './parts/strong.ts';
 import { reportLines } from './report.ts';
 import { Session } from './session.ts';
 
@@ -19,6 +21,8 @@ const PART: Readonly<Record<PartName, Part>> = {
   get: getPart,
   put: putPart,
   regions: regionsPart,
+  strong: strongPart,
+  rounds: roundsPart,
   lag: lagPart,
   'catch-up': catchUpPart,
   memory: memoryPart,

@@ -13,6 +13,35 @@ export function keyOf(at: number): string {
   return `key-${at}`;
 }
 
+/** What a load asks for, over and over. */
+export const LOAD_KINDS = ['get', 'put', 'register-get', 'register-put', 'etcd-get', 'etcd-put'] as const;
+export type LoadKind = (typeof LOAD_KINDS)[number];
+
+/** A namespace of mode strong. */
+export const STRONG_NAMESPACE = 'bench';
+
+export interface LoadRequest {
+  readonly method: 'GET' | 'PUT' | 'POST';
+  readonly path: string;
+  readonly body?: string;
+}
+
+/** The request of a kind for one of the keys. */
+export function loadRequest(kind: LoadKind, at: number): LoadRequest {
+  const key = keyOf(at);
+  if (kind === 'get' || kind === 'put') return keyRequest(kind, `/kv/${key}`);
+  if (kind === 'register-get') return keyRequest('get', `/namespaces/${STRONG_NAMESPACE}/kv/${key}`);
+  if (kind === 'register-put') return keyRequest('put', `/namespaces/${STRONG_NAMESPACE}/kv/${key}`);
+  const name = Buffer.from(key).toString('base64');
+  if (kind === 'etcd-get') return { method: 'POST', path: '/v3/kv/range', body: JSON.stringify({ key: name }) };
+  const value = Buffer.from(VALUE).toString('base64');
+  return { method: 'POST', path: '/v3/kv/put', body: JSON.stringify({ key: name, value }) };
+}
+
+function keyRequest(kind: 'get' | 'put', path: string): LoadRequest {
+  return kind === 'get' ? { method: 'GET', path } : { method: 'PUT', path, body: ENVELOPE };
+}
+
 /** Writes `count` distinct keys, `prefix0` and so on, in batches. @throws Error where one of them is refused */
 export async function writeKeys(http: HttpClient, url: string, prefix: string, count: number): Promise<void> {
   let next = 0;

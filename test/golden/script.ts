@@ -48,7 +48,11 @@ class Player {
   readonly #backups = new Map<string, SimulatedDisk>();
 
   constructor() {
-    const watcher = { onDecision: () => undefined, onDurable: () => undefined };
+    const watcher = {
+      onDecision: () => undefined,
+      onDurable: () => undefined,
+      onRegisterDurable: () => undefined,
+    };
     this.#cluster = new SimulatedCluster(
       layout(),
       this.#time,

@@ -1,46 +1,31 @@
 import { dotText } from '@meridian/core/causality/dot';
 import { covers, type VersionVector } from '@meridian/core/causality/version-vector';
-import { type RecordKey, recordKey, type Sequence, type StoreId } from '@meridian/core/ids';
+import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
 import { partitionOf } from '@meridian/core/placement/partition';
 import { quorumOf } from '@meridian/core/placement/preference-list';
 import { ByteReader } from '@meridian/core/wire/bytes';
-import { MeridianError } from '@meridian/core/wire/errors';
 import { readVector } from '@meridian/core/wire/record-codec';
 import { xxh3Hashes } from '@meridian/server/adapters/system/xxh3-hashes';
-import { namespaceIdFor } from '@meridian/server/node/catalog';
+import type { MeridianNode } from '@meridian/server/node/node';
 import type { Level, ReadAnswer, RequestOptions, WriteAnswer } from '@meridian/server/node/service';
+import { Clocks, SANE_CLOCK_MS } from './clocks.ts';
+import { InvariantBroken } from './invariant-broken.ts';
 import type { Member } from './member.ts';
-import { InvariantBroken, type Oracle } from './oracle.ts';
+import type { Oracle } from './oracle.ts';
+import { Requests } from './requests.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { type MustSee, SessionChecks } from './session-checks.ts';
 import { SEAL, type SimulatedCluster } from './simulated-cluster.ts';
+import { StrongClients } from './strong-clients.ts';
+import { StrongHistory } from './strong-history.ts';
+import { keyIn, NAMESPACES, type SimulatedNamespace, STRONG_NAMESPACES } from './targets.ts';
 import type { Trace } from './trace.ts';
 import { EPOCH_MS } from './virtual-time.ts';
 
-export interface SimulatedNamespace {
-  readonly name: string;
-  readonly placement: 'all' | Readonly<Record<string, number>>;
-  readonly conflict: 'siblings' | 'lww';
-}
-
-export const NAMESPACES: readonly SimulatedNamespace[] = [
-  { name: 'default', placement: 'all', conflict: 'siblings' },
-  { name: 'last', placement: 'all', conflict: 'lww' },
-  { name: 'pair', placement: { 'us-east': 1, 'eu-central': 1 }, conflict: 'siblings' },
-];
-
-const TIMEOUT_MS = 3_000;
 const KEYS = 5;
 const BULK_KEYS = 60;
-/** How wrong a clock may be for a replica still to count as sane. */
-const SANE_CLOCK_MS = 200;
-
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-
-export function keyIn(namespace: SimulatedNamespace, key: string): RecordKey {
-  return recordKey(namespaceIdFor(namespace.name, 1), key);
-}
 
 /** Clients of a simulated cluster: they write, read, hold sessions, and know what they were told. */
 export class Clients {
@@ -50,8 +35,11 @@ export class Clients {
   readonly #trace: Trace;
   readonly #sessionsOfBodies = new Map<string, MustSee>();
   readonly #expiries = new Map<string, number>();
-  readonly counts = { acknowledged: 0, unknown: 0, refused: 0, reads: 0 };
-  #count = 0;
+  readonly counts = { acknowledged: 0, reads: 0 };
+  readonly history: StrongHistory;
+  readonly strong: StrongClients;
+  readonly #requests: Requests;
+  readonly #clocks: Clocks;
   #isOver = false;
   #running = 0;
 
@@ -60,6 +48,17 @@ export class Clients {
     this.#random = random;
     this.#oracle = oracle;
     this.#trace = trace;
+    this.#requests = new Requests(cluster, trace);
+    this.#clocks = new Clocks(cluster);
+    this.history = new StrongHistory(() => cluster.time.nowMs);
+    this.strong = new StrongClients(
+      cluster,
+      random.fork(),
+      this.#requests,
+      oracle.registers,
+      this.history,
+      this.#clocks,
+    );
   }
 
   get areDone(): boolean {
@@ -68,17 +67,27 @@ export class Clients {
 
   stop(): void {
     this.#isOver = true;
+    this.strong.isOver = true;
   }
 
-  start(count: number, onBroken: (error: unknown) => void): void {
-    for (let at = 0; at < count; at++) {
-      const step =
-        at % 3 === 0 ? this.#sessionClient(at) : at % 3 === 1 ? () => this.#plainStep() : () => this.#bulkStep();
-      this.#running += 1;
-      this.#loop(step)
-        .catch(onBroken)
-        .finally(() => (this.#running -= 1));
-    }
+  /** `contenders` of them all want the same register. */
+  start(count: number, contenders: number, onBroken: (error: unknown) => void): void {
+    const kinds = [
+      (at: number) => this.#sessionClient(at),
+      () => () => this.#plainStep(),
+      () => () => this.#bulkStep(),
+      () => () => this.strong.step(),
+      () => () => this.strong.step(),
+    ];
+    for (let at = 0; at < count; at++) this.#run((kinds[at % kinds.length] as (typeof kinds)[0])(at), onBroken);
+    for (let at = 0; at < contenders; at++) this.#run(() => this.strong.contend(), onBroken);
+  }
+
+  #run(step: () => Promise<void>, onBroken: (error: unknown) => void): void {
+    this.#running += 1;
+    this.#loop(step)
+      .catch(onBroken)
+      .finally(() => (this.#running -= 1));
   }
 
   async #loop(step: () => Promise<void>): Promise<void> {
@@ -94,25 +103,13 @@ export class Clients {
   }
 
   options(level: Level, session?: string): RequestOptions {
-    this.#count += 1;
-    return { requestId: `r${this.#count}`, level, timeoutMs: TIMEOUT_MS, session };
+    return this.#requests.options(level, session);
   }
 
-  /** The answer, or why there is none: a refusal, or silence (a crash, a doubtful outcome). */
-  async #ask<Answer>(member: Member, request: () => Promise<Answer>): Promise<Answer | 'refused' | 'unknown'> {
-    const silence = this.#cluster.time.sleep(TIMEOUT_MS * 2).then(() => 'unknown' as const);
-    try {
-      const answer = await Promise.race([request(), silence]);
-      if (answer === 'unknown') this.counts.unknown += 1;
-      return answer;
-    } catch (error) {
-      if (!(error instanceof MeridianError)) throw error;
-      this.#trace.add(`${this.#cluster.time.nowMs} ${member.name} ${error.code}`);
-      if (error.code === 'INTERNAL')
-        throw new InvariantBroken(11, `an internal error at ${member.name}: ${error.message}`);
-      this.counts[error.code === 'OUTCOME_UNKNOWN' ? 'unknown' : 'refused'] += 1;
-      return error.code === 'OUTCOME_UNKNOWN' ? 'unknown' : 'refused';
-    }
+  /** The answer, or nothing: a refusal, or silence. */
+  async #ask<Answer>(member: Member, request: (node: MeridianNode) => Promise<Answer>): Promise<Answer | undefined> {
+    const told = await this.#requests.ask(member, request);
+    return told.kind === 'answered' ? told.answer : undefined;
   }
 
   #vectorOf(key: RecordKey, context: string): VersionVector {
@@ -168,8 +165,7 @@ export class Clients {
   }
 
   #newBody(padding = ''): string {
-    this.#count += 1;
-    return `v${this.#count}${padding}`;
+    return `v${this.#requests.next()}${padding}`;
   }
 
   async write(
@@ -181,7 +177,7 @@ export class Clients {
   ): Promise<boolean> {
     const body = this.#newBody(padding);
     const answer = await this.#put(member, namespace, key, body, level);
-    return typeof answer !== 'string';
+    return answer !== undefined;
   }
 
   async #put(
@@ -193,12 +189,10 @@ export class Clients {
     given: { context?: string; session?: string; ttlSeconds?: number } = {},
   ) {
     const value = { body: encoder.encode(body), contentType: 'text/plain', ttlSeconds: given.ttlSeconds };
-    const { process } = member;
-    if (!process) return 'refused' as const;
-    const answer = await this.#ask(member, () =>
-      process.node.put(namespace.name, key, value, given.context, this.options(level, given.session)),
+    const answer = await this.#ask(member, (node) =>
+      node.put(namespace.name, key, value, given.context, this.options(level, given.session)),
     );
-    if (typeof answer === 'string') return answer;
+    if (!answer) return undefined;
     return { answer, vector: this.#onAcknowledged(namespace, keyIn(namespace, key), level, answer) };
   }
 
@@ -209,10 +203,8 @@ export class Clients {
     level: Level,
     session?: string,
   ): Promise<ReadAnswer | undefined> {
-    const { process } = member;
-    if (!process) return undefined;
-    const answer = await this.#ask(member, () => process.node.get(namespace.name, key, this.options(level, session)));
-    if (typeof answer === 'string') return undefined;
+    const answer = await this.#ask(member, (node) => node.get(namespace.name, key, this.options(level, session)));
+    if (!answer) return undefined;
     this.counts.reads += 1;
     this.#checkExpiry(member, namespace, key, answer);
     // What was seen once must survive any crash: else its dot may be issued again, for something else.
@@ -244,7 +236,7 @@ export class Clients {
     const body = this.#newBody();
     if (Math.abs(member.clockOffsetMs) <= SANE_CLOCK_MS) this.#expiries.set(body, Number.POSITIVE_INFINITY);
     const done = await this.#put(member, namespace, key, body, 'eventual', { ttlSeconds });
-    if (typeof done === 'string') return;
+    if (!done) return;
     // Told by the answer: a clock that was wrong where it was written makes for another expiry, which all then keep to.
     if (done.answer.expiresAtMs !== null) this.#expiries.set(body, done.answer.expiresAtMs);
     await this.#cluster.time.sleep(ttlSeconds * 1000 + this.#random.between(0, 2_000));
@@ -253,13 +245,8 @@ export class Clients {
   }
 
   async #remove(member: Member, namespace: SimulatedNamespace, key: string, level: Level): Promise<void> {
-    const { process } = member;
-    if (!process) return;
-    const answer = await this.#ask(member, () =>
-      process.node.delete(namespace.name, key, undefined, this.options(level)),
-    );
-    if (typeof answer !== 'string' && answer.existed)
-      this.#onAcknowledged(namespace, keyIn(namespace, key), level, answer);
+    const answer = await this.#ask(member, (node) => node.delete(namespace.name, key, undefined, this.options(level)));
+    if (answer?.existed) this.#onAcknowledged(namespace, keyIn(namespace, key), level, answer);
   }
 
   async #readModifyWrite(member: Member, namespace: SimulatedNamespace, key: string, level: Level): Promise<void> {
@@ -297,6 +284,10 @@ export class Clients {
     return async () => {
       const member = this.#member();
       if (!member) return;
+      if (this.#random.chance(0.2)) {
+        await this.#sessionAtRegister(session, member);
+        return;
+      }
       const namespace = this.#random.pick(NAMESPACES);
       const key = `k${this.#random.below(KEYS)}`;
       if (this.#random.chance(0.45)) await this.#sessionWrite(session, member, namespace, key);
@@ -320,7 +311,7 @@ export class Clients {
       'session',
       session.token === undefined ? {} : { session: session.token },
     );
-    if (typeof done === 'string') return;
+    if (!done) return;
     session.token = done.answer.head.session;
     session.wrote(keyIn(namespace, key), done.vector);
   }
@@ -343,5 +334,22 @@ export class Clients {
       writers,
       member.name,
     );
+  }
+
+  /** Registers carry what their writers had seen from session to session, without being records themselves. */
+  async #sessionAtRegister(session: SessionChecks, member: Member): Promise<void> {
+    const place = { namespace: this.#random.pick(STRONG_NAMESPACES), key: `session${this.#random.below(2)}` };
+    if (this.#random.chance(0.5)) {
+      const body = this.strong.newBody();
+      this.#sessionsOfBodies.set(body, session.snapshot());
+      const answer = await this.strong.sessionWrite(member, place, body, session.token);
+      if (answer) session.token = answer.head.session;
+      return;
+    }
+    const read = await this.strong.read(member, place, session.token);
+    if (!read) return;
+    session.token = read.answer.head.session;
+    const writer = read.body === null ? undefined : this.#sessionsOfBodies.get(read.body);
+    if (writer) session.readRegister(writer);
   }
 }

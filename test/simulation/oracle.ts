@@ -1,10 +1,14 @@
 import { dotText } from '@meridian/core/causality/dot';
 import { isLive, type Sibling, type VersionedRecord } from '@meridian/core/causality/record';
 import { covers, EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
+import type { RegisterState } from '@meridian/core/coordination/paxos/register';
 import { namespaceIdOf, type RecordKey } from '@meridian/core/ids';
 import { decodeRecord as decode } from '@meridian/core/wire/record-codec';
+import { isRegisterBytes } from '@meridian/core/wire/register-codec';
 import { CATALOG_NAMESPACE } from '@meridian/server/node/catalog';
+import { InvariantBroken } from './invariant-broken.ts';
 import type { Member } from './member.ts';
+import { RegisterOracle } from './register-oracle.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
 import type { StoreWatcher } from './watched-store.ts';
 
@@ -19,16 +23,6 @@ interface KnownWrite {
   readonly past: ReadonlySet<string>;
 }
 
-export class InvariantBroken extends Error {
-  override readonly name = 'InvariantBroken';
-  readonly invariant: number;
-
-  constructor(invariant: number, detail: string) {
-    super(`invariant ${invariant}: ${detail}`);
-    this.invariant = invariant;
-  }
-}
-
 const decoder = new TextDecoder();
 const textOf = (body: Uint8Array | null): string => (body === null ? '' : decoder.decode(body));
 
@@ -37,6 +31,7 @@ const textOf = (body: Uint8Array | null): string => (body === null ? '' : decode
  * asks no vector. Numbers of invariants are those of docs/reliability (docs/reference/invariants.md).
  */
 export class Oracle implements StoreWatcher {
+  readonly registers = new RegisterOracle();
   readonly #byName = new Map<string, KnownWrite>();
   readonly #byBody = new Map<string, KnownWrite>();
   readonly #bodyOfDot = new Map<string, string>();
@@ -84,6 +79,10 @@ export class Oracle implements StoreWatcher {
     }
   }
 
+  onRegisterDurable(member: Member, key: RecordKey, state: RegisterState): void {
+    this.registers.onDurable(member, key, state);
+  }
+
   writesOf(key: RecordKey): readonly KnownWrite[] {
     return [...this.#byName.values()].filter((write) => write.key === key);
   }
@@ -121,6 +120,8 @@ export class Oracle implements StoreWatcher {
 
   /** Nothing leaves a store before it is durable there: of what is shipped, the origin's own writes survive its crash. */
   checkShipped(origin: Member, key: RecordKey, bytes: Uint8Array): void {
+    // What is shipped of a register was chosen: it is durable on a majority, the origin not always among them.
+    if (isRegisterBytes(bytes)) return;
     const held = origin.disk.durableRecord(key);
     const durable = held ? decode(held).vector : EMPTY_VECTOR;
     const own = origin.process?.store.id;

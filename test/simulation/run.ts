@@ -2,11 +2,14 @@ import type { NodeName, RecordKey, RegionName, StoreName } from '@meridian/core/
 import type { Layout, LayoutRegion } from '@meridian/core/placement/layout';
 import { CHANGES, type Message } from '@meridian/core/wire/messages';
 import { NO_BUGS } from '@meridian/server/node/planted-bugs';
-import { Clients, NAMESPACES, type SimulatedNamespace } from './clients.ts';
+import { Clients } from './clients.ts';
 import { Faults } from './faults.ts';
-import { InvariantBroken, Oracle } from './oracle.ts';
+import { InvariantBroken } from './invariant-broken.ts';
+import type { Member } from './member.ts';
+import { Oracle } from './oracle.ts';
 import { SeededRandom } from './seeded-random.ts';
 import { type Bugs, SimulatedCluster } from './simulated-cluster.ts';
+import { ALL_NAMESPACES, NAMESPACES, namespaceOf } from './targets.ts';
 import { Trace } from './trace.ts';
 import { EPOCH_MS, VirtualTime } from './virtual-time.ts';
 
@@ -14,6 +17,8 @@ const NO_FAULTS_PLANTED: Bugs = { node: NO_BUGS, store: {} };
 const SETUP_MS = 10_000;
 /** How long after the last fault everything must be well again (invariant 11): a suspicion, a reconnection, and a stalled stream's second question. */
 const RECOVERY_MS = 20_000;
+/** Clients that want one register, in every fourth seed. */
+const CONTENDERS = 10;
 const SAMPLE_MS = 250;
 /** Bounds on what waits in a node (invariant 10), for the small windows of the simulation. */
 const IN_FLIGHT_BYTES_MAX = 3_000 + 12_000;
@@ -50,12 +55,16 @@ function region(name: string, nodes: number): LayoutRegion {
   };
 }
 
-/** Every third seed has two nodes in its first region, so that a key's node is not always the one that was asked. */
+/**
+ * Every third seed has two nodes in its first region, so that a key's node is not always the one that was asked; every fifth
+ * has five regions.
+ */
 function layoutFor(seed: number): Layout {
+  const more = seed % 5 === 0 ? [region('sa-east', 1), region('af-south', 1)] : [];
   return {
     version: 1,
     cluster: 'simulated',
-    regions: [region('us-east', seed % 3 === 0 ? 2 : 1), region('eu-central', 1), region('ap-northeast', 1)],
+    regions: [region('us-east', seed % 3 === 0 ? 2 : 1), region('eu-central', 1), region('ap-northeast', 1), ...more],
   };
 }
 
@@ -79,6 +88,7 @@ class Run {
   readonly #faults: Faults;
   readonly #chaosMs: number;
   readonly #clientCount: number;
+  readonly #contenders: number;
   readonly #story: string[] = [];
   #broken: unknown;
 
@@ -88,16 +98,19 @@ class Run {
     this.#cluster = new SimulatedCluster(layoutFor(seed), this.#time, random.fork(), this.#trace, bugs, this.#oracle);
     this.#clients = new Clients(this.#cluster, random.fork(), this.#oracle, this.#trace);
     this.#faults = new Faults(this.#cluster, random.fork(), (line) => this.#tell(line));
-    this.#cluster.network.inspect = (from, message) => this.#inspect(from, message);
+    this.#cluster.network.inspect = (from, to, message) => this.#inspect(from, to, message);
     this.#chaosMs = random.between(8_000, 20_000);
-    this.#clientCount = 4 + random.below(4);
+    this.#clientCount = 5 + random.below(4);
+    this.#contenders = seed % 4 === 1 ? CONTENDERS : 0;
+    this.#oracle.registers.holdersOf = (key) => this.#holdersOf(key);
   }
 
-  #inspect(from: NodeName, message: Message): void {
+  #inspect(from: NodeName, to: NodeName, message: Message): void {
     const origin = this.#cluster.members.find(({ name }) => name === from);
-    if (message[0] !== CHANGES || !origin) return;
+    if (!origin) return;
     try {
-      for (const [key, bytes] of message[6]) this.#oracle.checkShipped(origin, key, bytes);
+      if (message[0] === CHANGES) for (const [key, bytes] of message[6]) this.#oracle.checkShipped(origin, key, bytes);
+      else this.#oracle.registers.inspect(origin, to, message);
     } catch (error) {
       this.#broken ??= error;
     }
@@ -125,7 +138,7 @@ class Run {
 
   async #script(): Promise<void> {
     await this.#setUp();
-    this.#clients.start(this.#clientCount, (error) => (this.#broken ??= error));
+    this.#clients.start(this.#clientCount, this.#contenders, (error) => (this.#broken ??= error));
     void this.#sample().catch((error: unknown) => (this.#broken ??= error));
     void this.#faults.run();
     await this.#time.sleep(this.#chaosMs);
@@ -140,11 +153,20 @@ class Run {
       () => this.#lagging().join(', '),
     );
     await this.#everyoneServes();
+    await this.#everyoneServesRegisters();
     await this.#until(
       'lag to end again',
       RECOVERY_MS,
       () => this.#lagging().length === 0,
       () => this.#lagging().join(', '),
+    );
+    const disagreement = () => this.#oracle.registers.disagreement();
+    await this.#until(
+      'registers to agree:',
+      RECOVERY_MS,
+      () => !disagreement(),
+      () => disagreement() ?? '',
+      2,
     );
     this.#check();
   }
@@ -154,19 +176,26 @@ class Run {
     await this.#until('all stores to be filled', SETUP_MS, () =>
       this.#cluster.members.every(({ process }) => process?.node.figures().isFilled),
     );
-    for (const { name, placement, conflict } of NAMESPACES.slice(1)) {
+    for (const { name, placement, conflict, mode } of ALL_NAMESPACES.slice(1)) {
       await this.#cluster.members[0]?.process?.node.putNamespace(
         name,
-        { placement, conflict },
+        { placement, conflict, mode },
         this.#clients.options('quorum'),
       );
     }
   }
 
-  async #until(what: string, limitMs: number, isSo: () => boolean, detail: () => string = () => ''): Promise<void> {
+  async #until(
+    what: string,
+    limitMs: number,
+    isSo: () => boolean,
+    detail: () => string = () => '',
+    invariant = 11,
+  ): Promise<void> {
     const deadlineMs = this.#time.nowMs + limitMs;
     while (!isSo()) {
-      if (this.#time.nowMs > deadlineMs) throw new InvariantBroken(11, `waited ${limitMs} ms for ${what} ${detail()}`);
+      if (this.#time.nowMs > deadlineMs)
+        throw new InvariantBroken(invariant, `waited ${limitMs} ms for ${what} ${detail()}`);
       await this.#time.sleep(50);
     }
   }
@@ -178,6 +207,7 @@ class Run {
       if (!figures?.isFilled) lagging.push(`${name} is not filled`);
       for (const peer of figures?.peers ?? [])
         if (!peer.reachable || peer.lagMs !== 0) lagging.push(`${name} > ${peer.node}: ${peer.lagMs} ms`);
+      if ((figures?.unsettled ?? 0) > 0) lagging.push(`${name} has ${figures?.unsettled} unsettled registers`);
       if ((figures?.stalenessMs ?? 10_000) > 3_000) lagging.push(`${name} is ${figures?.stalenessMs} ms behind`);
     }
     return lagging;
@@ -199,6 +229,21 @@ class Run {
     }
   }
 
+  async #everyoneServesRegisters(): Promise<void> {
+    for (const member of this.#cluster.members) {
+      for (const namespace of ALL_NAMESPACES) {
+        const place = { namespace, key: 'strong-after' };
+        const written = await this.#clients.strong.write(member, place);
+        const read = await this.#clients.strong.read(member, place);
+        if (!written || typeof read?.body !== 'string')
+          throw new InvariantBroken(
+            11,
+            `${member.name} does not serve registers of ${namespace.name} after all faults have ended`,
+          );
+      }
+    }
+  }
+
   async #sample(): Promise<void> {
     for (;;) {
       await this.#time.sleep(SAMPLE_MS);
@@ -216,15 +261,19 @@ class Run {
     }
   }
 
+  #holdersOf(key: RecordKey): readonly Member[] {
+    const namespace = namespaceOf(key);
+    return namespace ? this.#clients.holders(namespace, key) : this.#cluster.members;
+  }
+
   #check(): void {
-    const byId = (key: RecordKey): SimulatedNamespace =>
-      NAMESPACES.find(({ name }) => key.startsWith(`${name}.`)) as SimulatedNamespace;
     this.#oracle.checkQuiet(
       this.#cluster,
-      (key) => this.#clients.holders(byId(key), key),
+      (key) => this.#holdersOf(key),
       EPOCH_MS + this.#time.nowMs,
-      (key) => byId(key).conflict === 'lww',
+      (key) => namespaceOf(key)?.conflict === 'lww',
     );
+    this.#clients.history.check();
   }
 
   failureOf(error: unknown): NonNullable<RunResult['failure']> {
@@ -240,8 +289,8 @@ class Run {
       hash: this.#trace.hash,
       events: this.#time.eventsFired,
       messages: this.#cluster.network.delivered,
-      acknowledged: this.#clients.counts.acknowledged,
-      reads: this.#clients.counts.reads,
+      acknowledged: this.#clients.counts.acknowledged + this.#clients.strong.counts.acknowledged,
+      reads: this.#clients.counts.reads + this.#clients.strong.counts.reads,
       virtualMs: this.#time.nowMs,
       failure,
     };

@@ -1,5 +1,5 @@
 import { descends, EMPTY_VECTOR, join, type VersionVector } from '@meridian/core/causality/version-vector';
-import { InvariantBroken } from './oracle.ts';
+import { InvariantBroken } from './invariant-broken.ts';
 
 /** What a session must see from now on, key by key. */
 export type MustSee = ReadonlyMap<string, VersionVector>;
@@ -24,6 +24,11 @@ export class SessionChecks {
 
   wrote(key: string, vector: VersionVector): void {
     this.#add(key, vector);
+  }
+
+  /** A value of a register tells of what its writer had seen of records; of itself it needs no vector. */
+  readRegister(writer: MustSee): void {
+    for (const [other, seen] of writer) this.#add(other, seen);
   }
 
   /** `writers`: what the sessions had seen that wrote the values read. */

@@ -2,6 +2,8 @@ import type { NodeName } from '@meridian/core/ids';
 import type { Layout, Placement } from '@meridian/core/placement/layout';
 import type { Partition } from '@meridian/core/placement/partition';
 import { PlacementTable } from '@meridian/core/placement/placement-table';
+import { decodeRecord } from '@meridian/core/wire/record-codec';
+import { decodeRegister, isRegisterBytes } from '@meridian/core/wire/register-codec';
 import { keyedSeal } from '@meridian/server/adapters/system/keyed-seal';
 import { xxh3Hashes } from '@meridian/server/adapters/system/xxh3-hashes';
 import type { StreamLimits } from '@meridian/server/node/limits';
@@ -38,6 +40,7 @@ export class SimulatedCluster {
   readonly #random: SeededRandom;
   readonly #bugs: Bugs;
   readonly #watcher: StoreWatcher;
+  #lastJumpMs = 0;
 
   constructor(
     layout: Layout,
@@ -87,7 +90,7 @@ export class SimulatedCluster {
       bugs: this.#bugs.store,
       onError: (error) => this.#note(member, String(error)),
     });
-    const transport = this.network.transport(member.name);
+    const transport = this.network.transport(member.name, (fire) => clock.whenAwake(fire));
     // Every node reads its own copy of the cluster file.
     const placement = new PlacementTable(this.layout, xxh3Hashes.text);
     const node = new MeridianNode({
@@ -107,7 +110,16 @@ export class SimulatedCluster {
       plantedBugs: this.#bugs.node,
     });
     member.process = { node, clock, transport, store };
+    this.#witnessDisk(member);
     await node.start();
+  }
+
+  /** Of what was under way at a crash, nobody was told what the disk has kept. */
+  #witnessDisk(member: Member): void {
+    for (const [key, record] of member.disk.durableRows()) {
+      if (isRegisterBytes(record)) this.#watcher.onRegisterDurable(member, key, decodeRegister(record));
+      else this.#watcher.onDurable(member, key, decodeRecord(record));
+    }
   }
 
   /** The process is gone between two instructions; of what was not synced a part may be. */
@@ -127,8 +139,23 @@ export class SimulatedCluster {
   }
 
   jumpClock(member: Member, offsetMs: number): void {
+    this.#lastJumpMs = this.time.nowMs;
     member.clockOffsetMs = offsetMs;
     if (member.process) member.process.clock.offsetMs = offsetMs;
+  }
+
+  /** The process is stopped: it does and hears nothing until it goes on, and then everything at once. */
+  pause(member: Member): void {
+    member.process?.clock.pause();
+  }
+
+  resume(member: Member): void {
+    member.process?.clock.resume();
+  }
+
+  /** When a clock was last wrong: now, where one is. */
+  get lastWrongClockMs(): number {
+    return this.members.some(({ clockOffsetMs }) => clockOffsetMs !== 0) ? this.time.nowMs : this.#lastJumpMs;
   }
 
   holders(placement: Placement, partition: Partition): readonly Member[] {

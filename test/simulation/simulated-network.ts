@@ -36,7 +36,7 @@ export class SimulatedNetwork {
   readonly #cut = new Set<string>();
   weather: Weather = CALM;
   /** Sees every message that leaves a node, whether or not it arrives. */
-  inspect: (from: NodeName, message: Message) => void = () => undefined;
+  inspect: (from: NodeName, to: NodeName, message: Message) => void = () => undefined;
   delivered = 0;
 
   constructor(
@@ -51,8 +51,9 @@ export class SimulatedNetwork {
     this.#delayMs = delayMs;
   }
 
-  transport(node: NodeName): SimulatedTransport {
-    return new SimulatedTransport(this, node);
+  /** `whenAwake` runs what the network brings to the process, which may be stopped. */
+  transport(node: NodeName, whenAwake?: (fire: () => void) => void): SimulatedTransport {
+    return new SimulatedTransport(this, node, whenAwake);
   }
 
   link(from: NodeName, to: NodeName): Link {
@@ -108,8 +109,8 @@ export class SimulatedNetwork {
     this.link(left, right).isUp = true;
     this.link(right, left).isUp = true;
     this.#trace.add(`${this.#time.nowMs} up ${left} ${right}`);
-    a.handler?.onUp(right);
-    b.handler?.onUp(left);
+    a.take((handler) => handler.onUp(right));
+    b.take((handler) => handler.onUp(left));
   }
 
   #disconnect(left: NodeName, right: NodeName, reason: string): void {
@@ -117,8 +118,8 @@ export class SimulatedNetwork {
     this.link(left, right).isUp = false;
     this.link(right, left).isUp = false;
     this.#trace.add(`${this.#time.nowMs} down ${left} ${right}`);
-    this.#endpoints.get(left)?.handler?.onDown(right, reason);
-    this.#endpoints.get(right)?.handler?.onDown(left, reason);
+    this.#endpoints.get(left)?.take((handler) => handler.onDown(right, reason));
+    this.#endpoints.get(right)?.take((handler) => handler.onDown(left, reason));
     this.#connectSoon(left, right);
   }
 
@@ -130,7 +131,7 @@ export class SimulatedNetwork {
   send(from: NodeName, to: NodeName, message: Message): boolean {
     const link = this.link(from, to);
     if (!link.isUp) return false;
-    this.inspect(from, message);
+    this.inspect(from, to, message);
     const { loss, duplication } = this.weather;
     if (this.#isCut(from, to) || this.#random.chance(loss)) return true;
     this.#deliverLater(link, from, to, message);
@@ -149,7 +150,7 @@ export class SimulatedNetwork {
       if (this.link(from, to) !== link || !link.isUp || this.#isCut(from, to)) return;
       this.delivered += 1;
       this.#trace.add(`${this.#time.nowMs} ${from}>${to} ${message[0]} ${String(message[1])}`);
-      this.#endpoints.get(to)?.handler?.onMessage(from, checkMessage(message));
+      this.#endpoints.get(to)?.take((handler) => handler.onMessage(from, checkMessage(message)));
     });
   }
 }
@@ -158,11 +159,20 @@ export class SimulatedNetwork {
 export class SimulatedTransport implements Transport {
   readonly node: NodeName;
   readonly #network: SimulatedNetwork;
+  readonly #whenAwake: (fire: () => void) => void;
   handler: TransportHandler | undefined;
 
-  constructor(network: SimulatedNetwork, node: NodeName) {
+  constructor(network: SimulatedNetwork, node: NodeName, whenAwake: (fire: () => void) => void = (fire) => fire()) {
     this.#network = network;
     this.node = node;
+    this.#whenAwake = whenAwake;
+  }
+
+  /** What the network brings. */
+  take(deliver: (handler: TransportHandler) => void): void {
+    this.#whenAwake(() => {
+      if (this.handler) deliver(this.handler);
+    });
   }
 
   start(handler: TransportHandler): Promise<void> {

@@ -78,6 +78,9 @@ export class SimulatedDisk {
   isFull = false;
   /** Share of commits, 0 to 1, whose sync fails. */
   failureShare = 0;
+  /** Of those that fail, the share that may be found at the next opening all the same, unless a later one went over it. */
+  doubtShare = 0;
+  #doubtful: FlushChanges | undefined;
   #image = new Image();
   #state: StoreState | undefined;
   #unsynced: FlushChanges[] = [];
@@ -100,12 +103,18 @@ export class SimulatedDisk {
     return this.#image.rows.keys();
   }
 
+  *durableRows(): IterableIterator<readonly [RecordKey, Uint8Array]> {
+    for (const [key, { record }] of this.#image.rows) yield [key, record];
+  }
+
   /** The process that had the store open is dead: none of its promises settles any more. */
   crash(random: Random): void {
     this.#openStore?.halt();
     const kept = random.uint32() % (this.#unsynced.length + 1);
     for (const changes of this.#unsynced.slice(0, kept)) this.#make(changes);
+    if (this.#doubtful && this.#unsynced.length === 0 && random.uint32() % 2 === 0) this.#make(this.#doubtful);
     this.#unsynced = [];
+    this.#doubtful = undefined;
     this.#openStore = undefined;
   }
 
@@ -119,7 +128,13 @@ export class SimulatedDisk {
 
   detach(): void {
     this.#sync();
+    this.#doubtful = undefined;
     this.#openStore = undefined;
+  }
+
+  /** A commit that failed, and could not be taken back. */
+  leaveDoubtful(changes: FlushChanges): void {
+    this.#doubtful = changes;
   }
 
   handOver(changes: FlushChanges): void {
@@ -139,6 +154,7 @@ export class SimulatedDisk {
   #make(changes: FlushChanges): void {
     this.#image.apply(changes);
     this.#state = changes.after;
+    this.#doubtful = undefined;
   }
 }
 
@@ -293,6 +309,7 @@ export class SimulatedStore implements Store {
   async #commit(changes: FlushChanges): Promise<void> {
     const failure = this.#failure();
     if (failure) {
+      if (failure instanceof StoreFailedError && failure.isDoubtful) this.#disk.leaveDoubtful(changes);
       await this.#pause();
       throw failure;
     }
@@ -308,7 +325,8 @@ export class SimulatedStore implements Store {
   #failure(): Error | undefined {
     if (this.#disk.isFull) return new StoreFullError('the simulated disk is full');
     if (this.#disk.failureShare > 0 && this.#share() < this.#disk.failureShare) {
-      return new StoreFailedError('a simulated sync failed');
+      const isDoubtful = this.#disk.doubtShare > 0 && this.#share() < this.#disk.doubtShare;
+      return new StoreFailedError('a simulated sync failed', { isDoubtful });
     }
     return undefined;
   }

@@ -95,6 +95,8 @@ export class ProcessClock implements Clock {
   /** How wrong the wall clock is; changed by clock jumps. */
   offsetMs: number;
   #isDead = false;
+  /** What should have happened while the process was stopped, in order. */
+  #held: (() => void)[] | undefined;
 
   constructor(time: VirtualTime, offsetMs: number) {
     this.#time = time;
@@ -110,16 +112,46 @@ export class ProcessClock implements Clock {
   }
 
   timer(delayMs: number, fire: () => void): CancelTimer {
-    return this.#time.at(delayMs, () => {
-      if (!this.#isDead) fire();
-    });
+    let isCancelled = false;
+    const cancel = this.#time.at(delayMs, () =>
+      this.whenAwake(() => {
+        if (!isCancelled) fire();
+      }),
+    );
+    return () => {
+      isCancelled = true;
+      cancel();
+    };
   }
 
   soon(fire: () => void): void {
     this.timer(0, fire);
   }
 
+  /** Now, or with all else that waits once the process goes on; never where it is dead. */
+  whenAwake(fire: () => void): void {
+    if (this.#isDead) return;
+    if (this.#held) this.#held.push(fire);
+    else fire();
+  }
+
+  get isPaused(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /** The process does nothing any more (SIGSTOP), while time goes on for all others. */
+  pause(): void {
+    this.#held ??= [];
+  }
+
+  resume(): void {
+    const held = this.#held;
+    this.#held = undefined;
+    for (const fire of held ?? []) this.#time.at(0, () => this.whenAwake(fire));
+  }
+
   kill(): void {
     this.#isDead = true;
+    this.#held = undefined;
   }
 }

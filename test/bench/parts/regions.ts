@@ -16,10 +16,10 @@ export const regionsPart: Part = async (context) => {
     const { regions, single } = await loadSides(context, {
       regions: {
         server: { url: demo.url['us-east'], pid: demo.pid('us-east') },
-        method: 'PUT',
+        kind: 'put',
         connections: CONNECTIONS,
       },
-      single: { server: node, method: 'PUT', connections: CONNECTIONS },
+      single: { server: node, kind: 'put', connections: CONNECTIONS },
     });
     const beside = { what: 'PUT, single node', results: single };
     return [rateFigure('regions', `PUT, ${CONNECTIONS} connections, 3 regions, no WAN`, regions, beside, TARGET)];

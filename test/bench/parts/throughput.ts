@@ -12,7 +12,7 @@ import type { PartContext } from './part.ts';
 const WARM_UP_SECONDS = 1;
 
 /** One side of a comparison: which server, and how it is loaded. */
-export interface Side extends Pick<Load, 'method' | 'connections'> {
+export interface Side extends Pick<Load, 'kind' | 'connections'> {
   readonly server: Pick<Server, 'url' | 'pid'>;
 }
 

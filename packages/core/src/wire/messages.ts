@@ -43,6 +43,7 @@ export const PING = 4;
 export const PONG = 5;
 export const REQUEST = 6;
 export const ANSWER = 7;
+export const CHOSEN = 8;
 
 /** First on each connection: who holds what. A receiver that finds itself named ahead of its own sequence takes a new id. */
 const greeting = tuple(only(GREETING), storeName, storeId, sequence, flag, vector);
@@ -169,7 +170,10 @@ export type Failure = ValueOf<typeof failure>;
 const anything: Shape<unknown> = { name: 'result', check: (_value): _value is unknown => true };
 const answer = tuple(only(ANSWER), whole, nullable(failure), anything);
 
-const message = oneOf([greeting, follow, changes, applied, ping, pong, request, answer]);
+/** What a proposer knows to be chosen: record keys and ballots. Nobody answers, and any may be lost. */
+const chosen = tuple(only(CHOSEN), list(tuple(recordKey, ballot), 4096));
+
+const message = oneOf([greeting, follow, changes, applied, ping, pong, request, answer, chosen]);
 export type Message = ValueOf<typeof message>;
 export type Greeting = ValueOf<typeof greeting>;
 export type Follow = ValueOf<typeof follow>;
@@ -178,6 +182,7 @@ export type Applied = ValueOf<typeof applied>;
 export type Ping = ValueOf<typeof ping>;
 export type Request = ValueOf<typeof request>;
 export type Answer = ValueOf<typeof answer>;
+export type ChosenBallots = ValueOf<typeof chosen>;
 export type ReadCall = ValueOf<typeof read>;
 export type WriteCall = ValueOf<typeof write>;
 export type ScanCall = ValueOf<typeof scan>;

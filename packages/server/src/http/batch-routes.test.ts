@@ -119,9 +119,8 @@ describe('POST /kv/batch', () => {
 
   it('refuses conditions and unknown namespaces', async () => {
     const body = { operations: [{ op: 'get', key: 'a' }] };
-    expect((await post(body, '/kv/batch/', { 'if-match': '"v1"' })).json().code).toBe(
-      'CONDITION_NEEDS_STRONG_NAMESPACE',
-    );
+    for (const header of ['if-match', 'if-none-match', 'idempotency-key'])
+      expect((await post(body, '/kv/batch/', { [header]: '*' })).json().code).toBe('INVALID_PARAMETER');
     expect((await post(body, '/namespaces/none/kv/batch')).json().code).toBe('NAMESPACE_NOT_FOUND');
     expect((await post(body, '/namespaces/default/kv/batch/')).statusCode).toBe(200);
   });

@@ -61,10 +61,7 @@ export function batchRoutes(app: App, site: Site, base: '' | '/namespaces/:ns'):
       querystring: OptionsQuery,
       headers: OptionsHeaders,
       body: Batch,
-      response: operationResponses({ 200: headedAnswer('One result for each operation.', Results) }, [
-        'CONDITION_NEEDS_STRONG_NAMESPACE',
-        ...OF_WRITES,
-      ]),
+      response: operationResponses({ 200: headedAnswer('One result for each operation.', Results) }, [...OF_WRITES]),
     },
     handler: handled(site, (request, reply) => batch(site, request, reply)),
   });

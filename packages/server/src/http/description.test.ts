@@ -78,6 +78,7 @@ describe('/openapi.json', () => {
     expect(names('path')).toEqual(['key', 'ns']);
     expect(names('query')).toEqual(['consistency', 'ttl']);
     expect(names('header')).toEqual([
+      'Idempotency-Key',
       'If-Match',
       'If-None-Match',
       'Meridian-Context',
@@ -92,12 +93,25 @@ describe('/openapi.json', () => {
     });
     expect(Object.keys(put.requestBody?.content ?? {})).toContain('*/*');
     expect(Object.keys(put.responses)).toEqual(
-      expect.arrayContaining(['200', '201', '400', '404', '409', '413', '415', '501', '503', '504', '507']),
+      expect.arrayContaining(['200', '201', '400', '404', '409', '412', '413', '415', '429', '503', '504', '507']),
     );
+    expect(put.responses).not.toHaveProperty('501');
     expect(put.responses['507']?.content?.['application/problem+json']?.schema).toEqual({
       $ref: '#/components/schemas/Problem',
     });
     expect(put.responses['200']?.headers).toHaveProperty('Meridian-Context');
+  });
+
+  it.each([
+    ['put', '/kv/{key}', ['CONDITION_FAILED', 'CONDITION_NEEDS_STRONG_NAMESPACE']],
+    ['delete', '/kv/{key}', ['CONDITION_FAILED', 'CONDITION_NEEDS_STRONG_NAMESPACE', 'KEY_NOT_FOUND']],
+    ['post', '/kv/', ['CONDITION_FAILED', 'CONDITION_NEEDS_STRONG_NAMESPACE', 'KEY_EXISTS']],
+  ] as const)('says how a %s of %s can end', (method, path, codes) => {
+    for (const base of ['', '/namespaces/{ns}']) {
+      const texts = JSON.stringify(document.paths[base + path]?.[method]?.responses);
+      for (const code of [...codes, 'QUORUM_UNAVAILABLE', 'OUTCOME_UNKNOWN', 'RATE_LIMITED', 'STORE_FULL'])
+        expect(texts, code).toContain(`\`${code}\``);
+    }
   });
 
   it('says of every operation what it is for', () => {

@@ -209,8 +209,8 @@ describe('PUT /kv/{key}', () => {
     );
   });
 
-  it('refuses conditions, which are exact in strong namespaces only', async () => {
-    for (const header of ['if-match', 'if-none-match']) {
+  it('takes conditions and idempotency keys in strong namespaces only', async () => {
+    for (const header of ['if-match', 'if-none-match', 'idempotency-key']) {
       const put = await opened.put('/kv/a', { value: 1 }, { [header]: '*' });
       expect([put.statusCode, put.json().code]).toEqual([409, 'CONDITION_NEEDS_STRONG_NAMESPACE']);
       expect((await call('DELETE', '/kv/a', { [header]: '"v1"' })).json().code).toBe(
@@ -221,6 +221,80 @@ describe('PUT /kv/{key}', () => {
       );
     }
     expect((await call('GET', '/kv/a')).statusCode).toBe(404);
+  });
+});
+
+describe('conditions in a namespace of mode strong', () => {
+  const path = '/namespaces/exact/kv/a';
+  beforeEach(() => call('PUT', '/namespaces/exact', JSON_HEADERS, '{"mode":"strong"}'));
+  const put = (value: unknown, headers: Record<string, string> = {}) => opened.put(path, { value }, headers);
+  const remove = (headers: Record<string, string> = {}) => call('DELETE', path, headers);
+  const valueNow = async () => (await call('GET', path)).json().value;
+  const refused = (answer: { statusCode: number; json(): { code: string } }) => [answer.statusCode, answer.json().code];
+
+  it('let a value be replaced by who has seen its tag, and by nobody else', async () => {
+    const first = await put(1);
+    const tag = first.headers.etag as string;
+    expect((await call('GET', path)).headers.etag).toBe(tag);
+    const second = await put(2, { 'if-match': tag });
+    expect([second.statusCode, second.headers.etag === tag]).toEqual([200, false]);
+    expect(refused(await put(3, { 'if-match': tag }))).toEqual([412, 'CONDITION_FAILED']);
+    expect(await valueNow()).toBe(2);
+    expect((await put(4, { 'if-match': `"none", ${second.headers.etag}` })).statusCode).toBe(200);
+  });
+
+  it('let a value be created once', async () => {
+    expect((await put(1, { 'if-none-match': '*' })).statusCode).toBe(201);
+    expect(refused(await put(2, { 'if-none-match': '*' }))).toEqual([412, 'CONDITION_FAILED']);
+    expect(refused(await create('/namespaces/exact/kv/', { key: 'a', value: 3 }))).toEqual([409, 'KEY_EXISTS']);
+    expect(await valueNow()).toBe(1);
+  });
+
+  it('let a value be replaced where there is one', async () => {
+    expect(refused(await put(1, { 'if-match': '*' }))).toEqual([412, 'CONDITION_FAILED']);
+    await put(1);
+    expect((await put(2, { 'if-match': '*' })).statusCode).toBe(200);
+  });
+
+  it('let a value be deleted by who has seen its tag', async () => {
+    const { etag } = (await put(1)).headers;
+    await put(2);
+    expect(refused(await remove({ 'if-match': etag as string }))).toEqual([412, 'CONDITION_FAILED']);
+    expect((await remove({ 'if-match': (await call('GET', path)).headers.etag as string })).statusCode).toBe(204);
+    expect((await call('GET', path)).statusCode).toBe(404);
+  });
+
+  it('answer a retry under its idempotency key as the first time, and apply it once', async () => {
+    const first = await put(1, { 'idempotency-key': 'order-7' });
+    await put(2);
+    const again = await put(1, { 'idempotency-key': 'order-7' });
+    expect([first.statusCode, again.statusCode]).toEqual([201, 201]);
+    expect(again.payload).toBe(first.payload);
+    expect(await valueNow()).toBe(2);
+    const headers = { ...JSON_HEADERS, 'idempotency-key': 'order-8' };
+    const made = await call('POST', '/namespaces/exact/kv/', headers, '{"key":"b","value":1}');
+    const madeAgain = await call('POST', '/namespaces/exact/kv/', headers, '{"key":"b","value":1}');
+    expect([made.statusCode, madeAgain.statusCode]).toEqual([201, 201]);
+    expect(madeAgain.headers.location).toBe('/namespaces/exact/kv/b');
+  });
+
+  it('reach the service as they were sent, from writes alone', async () => {
+    const tags = 'W/"x",  "y"';
+    await put(1, { 'if-match': tags, 'idempotency-key': 'order-7' });
+    await remove({ 'if-none-match': '*' });
+    await call('GET', path, { 'if-match': tags });
+    await create('/namespaces/exact/kv/', { key: 'b', value: 1 });
+    expect(opened.service.calls.map(({ options }) => options.conditions)).toEqual([
+      { ifMatch: tags, ifNoneMatch: undefined, idempotencyKey: 'order-7' },
+      { ifMatch: undefined, ifNoneMatch: '*', idempotencyKey: undefined },
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it.each(['', 'x'.repeat(257)])('refuse the idempotency key %j', async (key) => {
+    expect((await put(1, { 'idempotency-key': key })).json().code).toBe('INVALID_PARAMETER');
+    expect(opened.service.calls).toEqual([]);
   });
 });
 
@@ -398,7 +472,13 @@ describe('options of an operation', () => {
     });
     await call('GET', '/kv/a/?consistency=quorum');
     const [first, second] = opened.service.calls.map((entry) => entry.options);
-    expect(first).toEqual({ requestId: 'order-7', level: 'session', timeoutMs: 250, session: 's4' });
+    expect(first).toEqual({
+      requestId: 'order-7',
+      level: 'session',
+      isDefaultLevel: false,
+      timeoutMs: 250,
+      session: 's4',
+    });
     expect(second).toMatchObject({ level: 'quorum', timeoutMs: 5000, session: undefined });
   });
 
@@ -423,10 +503,15 @@ describe('options of an operation', () => {
     expect(opened.service.calls).toEqual([]);
   });
 
-  it('name a level that is not built', async () => {
-    const answer = await call('GET', '/kv/a?consistency=strong');
-    expect([answer.statusCode, answer.json().code]).toEqual([501, 'NOT_BUILT']);
-    expect((await opened.put('/kv/a?consistency=strong', { value: 1 })).statusCode).toBe(501);
+  it('say whether the client named the level', async () => {
+    await call('GET', '/kv/a');
+    await opened.put('/kv/a?consistency=eventual', { value: 1 });
+    await opened.put('/kv/a?consistency=strong', { value: 2 });
+    expect(opened.service.calls.map(({ options }) => [options.level, options.isDefaultLevel])).toEqual([
+      ['eventual', true],
+      ['eventual', false],
+      ['strong', false],
+    ]);
   });
 });
 

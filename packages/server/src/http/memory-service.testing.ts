@@ -39,6 +39,7 @@ const REGION = 'us-east' as RegionName;
 /**
  * A `Service` in memory for tests of the front end: one replica, real contexts and siblings in their simplest form, and
  * every call written down. `c7` is the context that has seen version 7; sessions are `s` and a number, cursors `k` and hex.
+ * Namespaces of mode strong keep conditions and idempotency keys, eventual ones refuse them.
  */
 export class MemoryService implements Service {
   readonly node = 'us-1' as NodeName;
@@ -58,6 +59,8 @@ export class MemoryService implements Service {
   /** Awaited by every call on a key, before it does anything. */
   gate: Promise<void> | undefined;
   readonly #spaces = new Map<string, { settings: Namespace; slots: Map<string, Slot> }>();
+  /** By namespace, key and idempotency key. */
+  readonly #answered = new Map<string, WriteAnswer>();
   #version = 0;
 
   constructor() {
@@ -98,7 +101,7 @@ export class MemoryService implements Service {
   }
 
   #receipt(options: RequestOptions): Receipt {
-    const hops = [{ node: this.node, region: REGION, ms: 0.2 }];
+    const hops = [{ node: this.node, region: REGION, round: 1, atMs: 0, ms: 0.2, round: 1, atMs: 0 }];
     return {
       region: REGION,
       node: this.node,
@@ -140,7 +143,31 @@ export class MemoryService implements Service {
     options: RequestOptions,
   ): Promise<WriteAnswer> {
     const slots = await this.#enter('put', namespace, key, options);
-    return this.#write(slots, key, value, context, options);
+    return this.#once(namespace, key, options, () => {
+      this.#ensure(namespace, slots.get(key), options);
+      return this.#write(slots, key, value, context, options);
+    });
+  }
+
+  /** @throws CONDITION_FAILED, CONDITION_NEEDS_STRONG_NAMESPACE */
+  #ensure(namespace: string, slot: Slot | undefined, { conditions }: RequestOptions): void {
+    if (!conditions) return;
+    if (this.#spaces.get(namespace)?.settings.mode !== 'strong')
+      throw new MeridianError('CONDITION_NEEDS_STRONG_NAMESPACE', 'Conditions need a namespace of mode strong.');
+    const { ifMatch, ifNoneMatch } = conditions;
+    const isLive = this.#live(slot).length > 0;
+    const isMatch = ifMatch === undefined || (isLive && (ifMatch === '*' || ifMatch.includes(`"v${slot?.version}"`)));
+    if (!isMatch || (ifNoneMatch !== undefined && isLive))
+      throw new MeridianError('CONDITION_FAILED', 'The condition does not hold.');
+  }
+
+  /** Under an idempotency key that was used before, the answer of then. */
+  #once(namespace: string, key: string, { conditions }: RequestOptions, write: () => WriteAnswer): WriteAnswer {
+    if (conditions?.idempotencyKey === undefined) return write();
+    const name = JSON.stringify([namespace, key, conditions.idempotencyKey]);
+    const answer = this.#answered.get(name) ?? write();
+    this.#answered.set(name, answer);
+    return answer;
   }
 
   #write(
@@ -168,9 +195,12 @@ export class MemoryService implements Service {
 
   async create(namespace: string, key: string, value: PutValue, options: RequestOptions): Promise<WriteAnswer> {
     const slots = await this.#enter('create', namespace, key, options);
-    if (this.#live(slots.get(key)).length > 0)
-      throw new MeridianError('KEY_EXISTS', 'The key has a live value already.', { key });
-    return this.#write(slots, key, value, undefined, options);
+    return this.#once(namespace, key, options, () => {
+      this.#ensure(namespace, slots.get(key), options);
+      if (this.#live(slots.get(key)).length > 0)
+        throw new MeridianError('KEY_EXISTS', 'The key has a live value already.', { key });
+      return this.#write(slots, key, value, undefined, options);
+    });
   }
 
   async delete(
@@ -180,8 +210,12 @@ export class MemoryService implements Service {
     options: RequestOptions,
   ): Promise<WriteAnswer> {
     const slots = await this.#enter('delete', namespace, key, options);
-    if (this.#live(slots.get(key)).length > 0) return this.#write(slots, key, undefined, context, options);
-    return { head: this.#head(slots.get(key), options), existed: false, timeMs: 0, region: REGION, expiresAtMs: null };
+    return this.#once(namespace, key, options, () => {
+      const slot = slots.get(key);
+      this.#ensure(namespace, slot, options);
+      if (this.#live(slot).length > 0) return this.#write(slots, key, undefined, context, options);
+      return { head: this.#head(slot, options), existed: false, timeMs: 0, region: REGION, expiresAtMs: null };
+    });
   }
 
   async list(namespace: string, range: KeyRange, options: RequestOptions): Promise<ListAnswer> {
@@ -217,7 +251,6 @@ export class MemoryService implements Service {
   }
 
   async putNamespace(name: string, change: NamespaceChange): Promise<{ namespace: Namespace; isNew: boolean }> {
-    if (change.mode === 'strong') throw new MeridianError('NOT_BUILT', 'Namespaces of mode strong are not built yet.');
     if (!/^[a-z0-9-]{1,60}$/.test(name)) throw new MeridianError('INVALID_NAMESPACE', 'The name is impossible.');
     const isNew = !this.#spaces.has(name);
     return { namespace: this.#make(name, change), isNew };

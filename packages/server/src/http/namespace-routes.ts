@@ -134,7 +134,7 @@ export function namespaceRoutes(app: App, site: Site): void {
       body: NamespaceBody,
       response: operationResponses(
         { 200: jsonAnswer('Changed.', refTo(ShownNamespace)), 201: jsonAnswer('Created.', refTo(ShownNamespace)) },
-        ['INVALID_NAMESPACE', 'NAMESPACE_CONFLICT', ...OF_WRITES],
+        ['INVALID_NAMESPACE', 'NAMESPACE_CONFLICT', 'NOT_BUILT', ...OF_WRITES],
       ),
     },
     handler: answered(site, (request) => putNamespace(site, request)),
@@ -151,6 +151,7 @@ export function namespaceRoutes(app: App, site: Site): void {
       response: operationResponses({ 204: emptyAnswer('Dropped.', false) }, [
         'NAMESPACE_CONFLICT',
         'OUTCOME_UNKNOWN',
+        'RATE_LIMITED',
         'STORE_FULL',
       ]),
     },

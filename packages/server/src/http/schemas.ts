@@ -31,7 +31,10 @@ export const AnyValue = Type.Unknown({
   description: 'Any JSON value, kept as the bytes that were sent; nested at most 200 levels deep.',
 });
 
-const Level = oneOf(LEVELS, { default: 'eventual', description: 'How consistent the operation is.' });
+const Level = oneOf(LEVELS, {
+  description:
+    'How consistent the operation is. Where it is left out: `eventual`, in a namespace of mode strong `strong`.',
+});
 
 export const OptionsQuery = strictObject({ consistency: Type.Optional(Level) });
 export const NoQuery = strictObject({});
@@ -147,7 +150,6 @@ const ANYWHERE: readonly ErrorCode[] = ['INVALID_REQUEST', 'INVALID_PARAMETER', 
 const OF_OPERATIONS: readonly ErrorCode[] = [
   'INVALID_SESSION',
   'NAMESPACE_NOT_FOUND',
-  'NOT_BUILT',
   'QUORUM_UNAVAILABLE',
   'REPLICA_UNAVAILABLE',
   'SESSION_NOT_COVERED',
@@ -160,6 +162,7 @@ export const OF_WRITES: readonly ErrorCode[] = [
   'UNSUPPORTED_MEDIA_TYPE',
   'EXPECTATION_FAILED',
   'OUTCOME_UNKNOWN',
+  'RATE_LIMITED',
   'STORE_FULL',
 ];
 

@@ -2,7 +2,7 @@ import type { VersionVector } from '@meridian/core/causality/version-vector';
 import type { SessionToken } from '@meridian/core/coordination/session';
 import type { NodeName, RecordKey, RegionName, StoreId } from '@meridian/core/ids';
 import type { Clock } from '../ports/clock.ts';
-import { round } from './reads.ts';
+import { round } from './rounded.ts';
 import type { AnswerHead, Hop, Level, Receipt } from './service.ts';
 import type { Tokens } from './tokens.ts';
 

@@ -1,8 +1,9 @@
-import type { VersionedRecord } from '@meridian/core/causality/record';
 import { EMPTY_VECTOR } from '@meridian/core/causality/version-vector';
+import { proposerIdFor } from '@meridian/core/coordination/paxos/ballot';
+import { type RegisterState, type RegisterValue, registerRecord } from '@meridian/core/coordination/paxos/register';
 import { recordKey, type Sequence, type StoreId, type StoreName } from '@meridian/core/ids';
 import { PlacementTable } from '@meridian/core/placement/placement-table';
-import { encodeRecord } from '@meridian/core/wire/record-codec';
+import { encodeRegister } from '@meridian/core/wire/register-codec';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { xxh3Hashes } from '../adapters/system/xxh3-hashes.ts';
@@ -17,22 +18,22 @@ import {
 } from './catalog.ts';
 import { layoutOf } from './cluster.testing.ts';
 
-/** Definitions that were made at once, the latest first. */
-function recordOf(definitions: readonly Partial<Definition>[]): VersionedRecord {
-  const vector = new Map<StoreId, Sequence>();
-  const siblings = definitions.map((definition, at) => {
-    const dot = { store: `s${at}.abcdef` as StoreId, sequence: 1 as Sequence };
-    vector.set(dot.store, dot.sequence);
-    return {
-      dot,
-      timeMs: 100 - at,
-      body: definitionBody({ ...DEFAULT_DEFINITION, ...definition }),
-      contentType: 'application/json',
-      expiresAtMs: null,
-      session: EMPTY_VECTOR,
-    };
-  });
-  return { vector, siblings, ledger: [] };
+const writer = 'us-1.abcdef' as StoreId;
+
+/** A register whose chosen value is a definition. */
+function stateOf(version: number, definition: Partial<Definition>): RegisterState {
+  const value: RegisterValue = {
+    version,
+    writer,
+    timeMs: version,
+    body: definitionBody({ ...DEFAULT_DEFINITION, ...definition }),
+    contentType: 'application/json',
+    expiresAtMs: null,
+    session: EMPTY_VECTOR,
+    requests: [],
+  };
+  const chosen = { ballot: { round: version, proposer: proposerIdFor(writer, 'life') }, value };
+  return { promised: chosen.ballot, accepted: chosen, committed: chosen, isHearsay: false };
 }
 
 function newCatalog(self = 'us-1') {
@@ -47,23 +48,18 @@ function newCatalog(self = 'us-1') {
     ({ id }) => moved.push(id),
     (id) => dropped.push(id),
   );
-  let sequence = 0;
-  const learn = (name: string, ...definitions: Partial<Definition>[]) =>
-    catalog.onRows([
-      { key: definitionKey(name), sequence: ++sequence as Sequence, record: encodeRecord(recordOf(definitions)) },
-    ]);
-  return { catalog, learn, moved, dropped };
+  let version = 0;
+  const learnRow = (name: string, state: RegisterState) =>
+    catalog.onRows([{ key: definitionKey(name), sequence: ++version as Sequence, record: encodeRegister(state) }]);
+  const learn = (name: string, definition: Partial<Definition>) => learnRow(name, stateOf(version + 1, definition));
+  return { catalog, learn, learnRow, moved, dropped };
 }
 
-describe('of definitions made at once', () => {
-  it('the latest generation stands, in it a drop, else the last', () => {
+describe('a definition', () => {
+  it('is what its register holds; none where that was never written', () => {
     expect(definitionIn(undefined)).toBeUndefined();
-    expect(definitionIn(recordOf([{ conflict: 'lww' }, { conflict: 'siblings' }]))?.conflict).toBe('lww');
-    expect(definitionIn(recordOf([{}, { isDropped: true }]))?.isDropped).toBe(true);
-    expect(definitionIn(recordOf([{ isDropped: true }, { generation: 2 }]))).toMatchObject({
-      generation: 2,
-      isDropped: false,
-    });
+    const record = registerRecord(stateOf(1, { conflict: 'lww', isDropped: true }).committed);
+    expect(definitionIn(record)).toEqual({ ...DEFAULT_DEFINITION, conflict: 'lww', isDropped: true });
   });
 });
 
@@ -87,6 +83,34 @@ describe('the catalog', () => {
     expect(catalog.get('shop')?.id).toBe('shop.4');
     expect(catalog.dropped()).toEqual(['shop.1', 'shop.2', 'shop.3']);
     expect(catalog.all().map(({ name }) => name)).toEqual(['default', 'shop']);
+  });
+
+  it('goes back to no definition that a later one took the place of, however late it comes', () => {
+    const { catalog, learnRow } = newCatalog();
+    learnRow('shop', stateOf(5, { conflict: 'lww' }));
+    learnRow('shop', stateOf(4, { isDropped: true }));
+    learnRow('shop', stateOf(5, { conflict: 'siblings' }));
+    expect(catalog.get('shop')?.conflict).toBe('lww');
+    learnRow('shop', stateOf(6, { conflict: 'siblings' }));
+    expect(catalog.get('shop')?.conflict).toBe('siblings');
+  });
+
+  it('believes no definition that was only accepted', () => {
+    const { catalog, learnRow } = newCatalog();
+    const { promised, accepted } = stateOf(1, {});
+    learnRow('shop', { promised, accepted, committed: undefined, isHearsay: false });
+    expect(catalog.get('shop')).toBeUndefined();
+    learnRow('shop', { ...stateOf(2, { isDropped: true }), committed: stateOf(1, {}).committed });
+    expect(catalog.get('shop')?.id).toBe('shop.1');
+  });
+
+  it('knows of how many replicas the keys of each namespace have', () => {
+    const { catalog, learn } = newCatalog();
+    learn('both', { placement: { us: 2, eu: 1 } });
+    learn('one', { placement: { eu: 1 } });
+    learn('gone', { isDropped: true });
+    // By name: both, default, one.
+    expect(catalog.replicaCounts()).toEqual([3, 2, 1]);
   });
 
   it('holds keys of dropped and unknown namespaces nowhere', () => {

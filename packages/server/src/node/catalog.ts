@@ -55,6 +55,11 @@ export function definitionIn(record: VersionedRecord | undefined): Definition | 
   return body ? (JSON.parse(fromUtf8(body)) as Definition) : undefined;
 }
 
+/** The name in an id made by `namespaceIdFor`. */
+export function namespaceNameOf(id: NamespaceId): string {
+  return id.slice(0, id.lastIndexOf('.'));
+}
+
 const decoder = new TextDecoder();
 const fromUtf8 = (bytes: Uint8Array): string => decoder.decode(bytes);
 

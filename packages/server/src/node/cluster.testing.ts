@@ -30,7 +30,11 @@ export class TestCluster {
   passes: Passes = () => true;
 
   constructor(regions: Regions) {
-    const watcher = { onDecision: () => undefined, onDurable: () => undefined };
+    const watcher = {
+      onDecision: () => undefined,
+      onDurable: () => undefined,
+      onRegisterDurable: () => undefined,
+    };
     const bugs = { node: NO_BUGS, store: {} };
     this.simulated = new SimulatedCluster(
       layoutOf(regions),

@@ -8,12 +8,13 @@ import type { SimulatedDisk } from '../../../../test/simulation/simulated-store.
 import { xxh3Hashes } from '../adapters/system/xxh3-hashes.ts';
 import type { Log } from '../ports/log.ts';
 import { namespaceIdFor } from './catalog.ts';
-import { codeOf, layoutOf, onCluster, type TestCluster, THREE_REGIONS } from './cluster.testing.ts';
+import { codeOf, layoutOf, onCluster, optionsOf, type TestCluster, THREE_REGIONS } from './cluster.testing.ts';
 import { Filling } from './filling.ts';
 import { Peers } from './peers.ts';
 import { onStore, type StoreAlone } from './store.testing.ts';
 
 const FILLED_NOTE = 'filled-under-layout';
+const FILLING_ANEW = 'filling-anew';
 const isFilled = (cluster: TestCluster, node: string): boolean => cluster.node(node).figures().isFilled;
 
 /** The second of the region's stores is the larger by far: keys move to it from the first. */
@@ -63,6 +64,10 @@ describe('a store to which a changed cluster file gives keys it did not hold', (
       expect(await codeOf(cluster.get('us-2', MOVED, { level: 'quorum' }))).toBe('QUORUM_UNAVAILABLE');
       expect(await codeOf(cluster.get('ap-1', MOVED, { level: 'quorum' }))).toBe('QUORUM_UNAVAILABLE');
       await cluster.start('eu-1');
+      await cluster.settle();
+      // Which keys us-1 holds alone with it is not looked at: no store may be missing where a key has three replicas.
+      expect(isFilled(cluster, 'us-2')).toBe(false);
+      await cluster.start('us-1');
       await cluster.settle();
       expect(isFilled(cluster, 'us-2')).toBe(true);
       expect(await cluster.get('us-2', MOVED, { level: 'quorum' })).toEqual(['acknowledged']);
@@ -143,6 +148,49 @@ describe('a wiped store', () => {
     }));
 });
 
+/** With placement on three of them: a majority of these is fewer than a majority of all. */
+const FIVE_STORES = { us: 1, eu: 1, ap: 1, sa: 1, af: 1 };
+
+describe('a wiped store of five, three of which hold a namespace', () => {
+  it('waits for the one other that a majority of three may have been', () =>
+    onCluster(FIVE_STORES, async (cluster) => {
+      await cluster
+        .node('us-1')
+        .putNamespace('west', { mode: 'strong', placement: { us: 1, eu: 1, ap: 1 } }, optionsOf());
+      await cluster.settle();
+      for (const node of ['us-1', 'eu-1']) cluster.split(node, 'ap-1');
+      // On us-1 and eu-1 alone.
+      await cluster.put('us-1', 'deed', 'signed', { in: 'west' });
+      await cluster.time.sleep(500);
+      cluster.crash('eu-1');
+      cluster.wipe('us-1');
+      cluster.heal();
+      await cluster.start('us-1');
+      await cluster.settle();
+      // Three of the four others are there and filled: a majority of all stores, and yet none of them has the deed.
+      expect(isFilled(cluster, 'us-1')).toBe(false);
+      for (const node of ['us-1', 'ap-1'])
+        expect(await codeOf(cluster.get(node, 'deed', { in: 'west', level: 'strong' }))).toBe('QUORUM_UNAVAILABLE');
+      await cluster.start('eu-1');
+      await cluster.settle();
+      expect(isFilled(cluster, 'us-1')).toBe(true);
+      cluster.crash('eu-1');
+      for (const node of ['us-1', 'ap-1', 'sa-1'])
+        expect(await cluster.get(node, 'deed', { in: 'west', level: 'strong' })).toEqual(['signed']);
+    }));
+
+  it('need not wait for one, where every key has five replicas', () =>
+    onCluster(FIVE_STORES, async (cluster) => {
+      await cluster.put('us-1', 'deed', 'signed', { level: 'quorum' });
+      cluster.crash('eu-1');
+      cluster.wipe('us-1');
+      await cluster.start('us-1');
+      await cluster.settle();
+      expect(isFilled(cluster, 'us-1')).toBe(true);
+      expect(await cluster.get('us-1', 'deed', { level: 'quorum' })).toEqual(['signed']);
+    }));
+});
+
 describe('a new cluster', () => {
   it('begins when a majority can talk, and not before', () =>
     onCluster(THREE_REGIONS, async (cluster) => {
@@ -180,7 +228,7 @@ describe('a fill', () => {
 
   /** With both peers greeted, and filled. */
   function fillingOf(alone: StoreAlone, log: Log = silent): Filling {
-    return new Filling(alone.store, greetedPeers(alone, true), placement, fingerprint, log);
+    return new Filling(alone.store, greetedPeers(alone, true), placement, fingerprint, () => [3], log);
   }
 
   function greetedPeers({ clock }: StoreAlone, areFilled: boolean): Peers {
@@ -203,18 +251,16 @@ describe('a fill', () => {
       await filling.begin('another reason');
       await ended;
       expect(filling.isFilled()).toBe(false);
-      expect(alone.store.note(FILLED_NOTE)).toBe('');
+      expect(alone.store.note(FILLED_NOTE)).toBe(FILLING_ANEW);
       expect(alone.store.positions.size).toBe(0);
     }),
   );
 
   it('waits for every origin that is there, though fewer would do', () =>
-    onFilledStore(async (alone) => {
-      await alone.store.forgetPositions();
-      await alone.store.setNote(FILLED_NOTE, '');
+    onStore(async (alone) => {
       await takeIn(alone, [eu]);
       const peers = greetedPeers(alone, false);
-      const filling = new Filling(alone.store, peers, placement, fingerprint, silent);
+      const filling = new Filling(alone.store, peers, placement, fingerprint, () => [3], silent);
       for (const peer of peers.all()) {
         peer.isUp = true;
         peers.heard(peer.node);
@@ -228,7 +274,7 @@ describe('a fill', () => {
 
   it('ends once, however often it is looked at', () =>
     onFilledStore(async (alone) => {
-      await alone.store.setNote(FILLED_NOTE, '');
+      await alone.store.setNote(FILLED_NOTE, FILLING_ANEW);
       const said: string[] = [];
       const filling = fillingOf(alone, { ...silent, info: (_figures, event) => said.push(event) });
       await Promise.all([filling.check(), filling.check()]);
@@ -280,7 +326,7 @@ describe('a fill', () => {
 
   it('takes over what its origins claim of stores that are gone, and of no others', () =>
     onFilledStore(async (alone) => {
-      await alone.store.setNote(FILLED_NOTE, '');
+      await alone.store.setNote(FILLED_NOTE, FILLING_ANEW);
       const filling = fillingOf(alone);
       filling.listen(
         () =>

@@ -9,7 +9,7 @@ import type { Random } from '../ports/random.ts';
 import type { Store, UpdateDecision, UpdateView } from '../ports/store.ts';
 import type { Transport } from '../ports/transport.ts';
 import type { Calls } from './calls.ts';
-import { type Catalog, definitionKey } from './catalog.ts';
+import { type Catalog, definitionKey, namespaceNameOf } from './catalog.ts';
 import { STREAM_STALL_MS, type StreamLimits } from './limits.ts';
 import type { Peer, Peers } from './peers.ts';
 import type { PlantedBugs } from './planted-bugs.ts';
@@ -304,8 +304,7 @@ export class Following {
 }
 
 function definitionKeyOf(key: RecordKey): RecordKey {
-  const id = namespaceIdOf(key);
-  return definitionKey(id.slice(0, id.lastIndexOf('.')));
+  return definitionKey(namespaceNameOf(namespaceIdOf(key)));
 }
 
 function bytesOf(rows: Changes[6]): number {

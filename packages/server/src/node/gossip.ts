@@ -65,6 +65,13 @@ export class Gossip {
     });
   }
 
+  /** Whether this node has met all others, or has waited for them long enough to say that it will do without. */
+  get hasMetOthers(): boolean {
+    const { peers, clock } = this.#state;
+    const isOver = clock.monotonicMs() - this.#startedAtMs >= FIRST_GREETING_MS;
+    return peers.count === 0 || peers.areAllGreeted || isOver;
+  }
+
   stop(): void {
     this.#isStopped = true;
     this.#cancelTimer();
@@ -93,7 +100,7 @@ export class Gossip {
   }
 
   onGreeting(peer: Peer, greeting: Greeting): void {
-    const { peers, log, clock } = this.#state;
+    const { peers, log } = this.#state;
     if (greeting[1] !== peer.storeName) {
       const figures = { peer: peer.node, theirs: greeting[1], ours: peer.storeName };
       if (!this.#misplaced.has(peer.node)) log.error(figures, 'a peer stands on another store than in this layout');
@@ -104,7 +111,7 @@ export class Gossip {
     this.#compareWithSelf(peer);
     this.#following.follow(peer);
     if (former !== undefined) this.#onStoreReplaced(peer, former);
-    if (peers.areAllGreeted || clock.monotonicMs() - this.#startedAtMs >= FIRST_GREETING_MS) this.#openGate();
+    if (this.hasMetOthers) this.#openGate();
   }
 
   /** The id under which this peer's store was followed once, where it is followed for the first time under the one it has now. */

@@ -26,7 +26,9 @@ import type { StoredRow } from '../ports/store.ts';
 import type { KeyValues } from './key-values.ts';
 import { LIST_BYTES_MAX } from './limits.ts';
 import type { NodeState } from './node-state.ts';
-import { type Reads, round } from './reads.ts';
+import type { Reads } from './reads.ts';
+import type { ChosenMarks } from './registers/chosen-marks.ts';
+import { round } from './rounded.ts';
 import type { Hop, KeyRange, Level, ListAnswer, ListItem, RequestOptions, SeenValue } from './service.ts';
 import { isRelaxed } from './strong-key-values.ts';
 import type { Tokens } from './tokens.ts';
@@ -63,9 +65,11 @@ export class Listing {
   readonly #state: NodeState;
   readonly #keyValues: KeyValues;
   readonly #reads: Reads;
+  readonly #marks: ChosenMarks;
   readonly #tokens: Tokens;
 
-  constructor(state: NodeState, keyValues: KeyValues, reads: Reads, tokens: Tokens) {
+  constructor(state: NodeState, keyValues: KeyValues, reads: Reads, marks: ChosenMarks, tokens: Tokens) {
+    this.#marks = marks;
     this.#state = state;
     this.#keyValues = keyValues;
     this.#reads = reads;
@@ -291,7 +295,7 @@ export class Listing {
       );
       if (options.level === 'quorum' && !isFilled) throw new Error('a store that is being filled answers no quorum');
       const ms = round(clock.monotonicMs() - startedAtMs);
-      hops.push({ node: peer.node, region: peer.region, ms });
+      hops.push({ node: peer.node, region: peer.region, round: 1, atMs: 0, ms });
       return { rows, isComplete, isFilled, stalenessMs: stalenessMs === null ? null : stalenessMs + Math.ceil(ms) };
     } catch (error) {
       if (error instanceof MeridianError) throw error;
@@ -324,7 +328,7 @@ export class Listing {
     }
     const page = await store.scan(from, to, { rowsMax: limit, bytesMax: LIST_BYTES_MAX });
     return {
-      rows: page.rows.map((row: StoredRow) => [row.key, row.record] as const),
+      rows: page.rows.map((row: StoredRow) => [row.key, this.#marks.knownBytes(row.key, row.record)] as const),
       isComplete: page.isComplete,
       isFilled: filling.isFilled(),
       stalenessMs: this.#reads.stalenessMs(namespaceIdOf(from)),

@@ -1,19 +1,81 @@
-import { READ, REQUEST } from '@meridian/core/wire/messages';
+import { ACCEPT, ANSWER, type Call, CHANGES, REGISTER, REQUEST } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { codeOf, onCluster, optionsOf, THREE_REGIONS } from './cluster.testing.ts';
 
 const NODES = ['us-1', 'eu-1', 'ap-1'] as const;
 
+/** A proposal for the register of a definition. */
+function isAccept(call: Call): boolean {
+  return call[0] === REGISTER && call[2][0] === ACCEPT;
+}
+
 describe('namespaces', () => {
-  it('that are created differently at once are one and the same everywhere, in its answers too', () =>
+  it('that are created differently at once are one and the same everywhere, and whoever was later is told so', () =>
     onCluster(THREE_REGIONS, async (cluster) => {
-      const [left, right] = await Promise.all([
+      const [left, right] = await Promise.allSettled([
         cluster.node('us-1').putNamespace('race', { conflict: 'lww', placement: { us: 1 } }, optionsOf()),
         cluster.node('ap-1').putNamespace('race', { conflict: 'siblings', placement: 'all' }, optionsOf()),
       ]);
-      expect(left.namespace).toEqual(right.namespace);
+      const made = [left, right].filter((outcome) => outcome.status === 'fulfilled').map(({ value }) => value);
+      const refused = [left, right].filter((outcome) => outcome.status === 'rejected');
+      // Its placement cannot become the other's.
+      expect(refused.map(({ reason }) => (reason as { code: string }).code)).toEqual(['NOT_BUILT']);
+      expect(made.map(({ isNew }) => isNew)).toEqual([true]);
       await cluster.settle();
-      for (const node of NODES) expect(await cluster.node(node).namespace('race', optionsOf())).toEqual(left.namespace);
+      for (const node of NODES)
+        expect(await cluster.node(node).namespace('race', optionsOf())).toEqual(made[0]?.namespace);
+    }));
+
+  it('that are changed at once have both changes: one rests on the other', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await cluster.node('us-1').putNamespace('shop', {}, optionsOf());
+      await Promise.all([
+        cluster.node('us-1').putNamespace('shop', { conflict: 'lww' }, optionsOf()),
+        cluster.node('eu-1').putNamespace('shop', { defaultTtlSeconds: 9 }, optionsOf()),
+        cluster.node('ap-1').putNamespace('shop', { ledgerKeepSeconds: 60 }, optionsOf()),
+      ]);
+      await cluster.settle();
+      for (const node of NODES)
+        expect(await cluster.node(node).namespace('shop', optionsOf())).toMatchObject({
+          conflict: 'lww',
+          defaultTtlSeconds: 9,
+          ledgerKeepSeconds: 60,
+        });
+    }));
+
+  it('that are created alike at once are created once', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      const change = { mode: 'strong', placement: { us: 1, eu: 1 } } as const;
+      const made = await Promise.all(NODES.map((node) => cluster.node(node).putNamespace('race', change, optionsOf())));
+      expect(made.map(({ isNew }) => isNew).sort()).toEqual([false, false, true]);
+      expect(new Set(made.map(({ namespace }) => namespace.id)).size).toBe(1);
+    }));
+
+  it('can be used through every node at once, though the definition has not reached it', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      // Nothing streams: whoever is asked must ask itself.
+      cluster.passes = (_from, _to, message) => message[0] !== CHANGES;
+      for (const mode of ['eventual', 'strong'] as const) {
+        const placement = { us: 1, eu: 1 };
+        await cluster.node('ap-1').putNamespace(mode, { mode, placement }, optionsOf());
+        await cluster.put('ap-1', 'key', 'value', { in: mode });
+        expect(await cluster.get('ap-1', 'key', { in: mode, level: 'strong' })).toEqual(['value']);
+        expect(await cluster.get('eu-1', 'key', { in: mode, level: 'quorum' })).toEqual(['value']);
+      }
+    }));
+
+  it('that were dropped and made anew are known to a node that heard of neither once it is asked for a key', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await cluster.node('us-1').putNamespace('shop', { mode: 'strong' }, optionsOf());
+      await cluster.put('us-1', 'key', 'old', { in: 'shop' });
+      await cluster.settle();
+      cluster.passes = (_from, to, message) => !(to === 'ap-1' && message[0] === CHANGES);
+      await cluster.node('us-1').dropNamespace('shop', optionsOf());
+      await cluster.node('us-1').putNamespace('shop', { mode: 'strong' }, optionsOf());
+      await cluster.put('us-1', 'key', 'new', { in: 'shop' });
+      // ap-1 learns of the second when it is asked to promise for it.
+      expect((await cluster.node('ap-1').namespace('shop', optionsOf())).id).toBe('shop.2');
+      expect(await cluster.get('ap-1', 'key', { in: 'shop', level: 'strong' })).toEqual(['new']);
     }));
 
   it('stay dropped where a change was made at the same time, on every node and after a restart', () =>
@@ -76,14 +138,18 @@ describe('namespaces', () => {
       expect(await codeOf(alone.namespace('alone', optionsOf()))).toBe('QUORUM_UNAVAILABLE');
     }));
 
-  it('say that the outcome is unknown where they were created, and no majority could be asked what stands', () =>
+  it('say that the outcome is unknown where they may have been created and no majority says so', () =>
     onCluster(THREE_REGIONS, async (cluster) => {
-      let reads = 0;
-      cluster.passes = (from, _to, message) =>
-        !(from === 'us-1' && message[0] === REQUEST && message[4][0] === READ && ++reads > 2);
-      expect(await codeOf(cluster.node('us-1').putNamespace('shop', {}, optionsOf({ timeoutMs: 500 })))).toBe(
-        'OUTCOME_UNKNOWN',
-      );
+      // The proposal arrives, and every answer to it is lost.
+      let isProposed = false;
+      cluster.passes = (from, to, message) => {
+        if (isProposed && to === 'us-1' && message[0] === ANSWER) return false;
+        if (from === 'us-1' && message[0] === REQUEST && isAccept(message[4])) isProposed = true;
+        return true;
+      };
+      const made = cluster.node('us-1').putNamespace('shop', {}, optionsOf({ timeoutMs: 500 }));
+      expect(await codeOf(made)).toBe('OUTCOME_UNKNOWN');
+      cluster.passes = () => true;
       expect((await cluster.node('eu-1').namespace('shop', optionsOf())).name).toBe('shop');
     }));
 
@@ -97,8 +163,9 @@ describe('namespaces', () => {
       expect(await refused('shop', { placement: { mars: 1 } })).toBe('INVALID_NAMESPACE');
       expect(await refused('shop', { placement: { us: 0 } })).toBe('INVALID_NAMESPACE');
       expect(await refused('shop', { defaultTtlSeconds: 0.5 })).toBe('INVALID_NAMESPACE');
-      expect(await refused('shop', { mode: 'strong' })).toBe('NOT_BUILT');
       await node.putNamespace('shop', { placement: { us: 1 } }, optionsOf());
+      expect(await refused('shop', { mode: 'strong' })).toBe('NAMESPACE_CONFLICT');
+      expect(await refused('shop', { mode: 'eventual' })).toBe('no error');
       expect(await refused('shop', { placement: { us: 1, eu: 1 } })).toBe('NOT_BUILT');
       expect(await refused('shop', { placement: { us: 1, eu: 0 } })).toBe('no error');
       expect(await codeOf(node.dropNamespace('default', optionsOf()))).toBe('NAMESPACE_CONFLICT');

@@ -4,11 +4,18 @@ import { isLive, type LedgerEntry, type Sibling } from '@meridian/core/causality
 import { EMPTY_VECTOR } from '@meridian/core/causality/version-vector';
 import { ZERO_BALLOT } from '@meridian/core/coordination/paxos/ballot';
 import { type RegisterValue, registerRecord } from '@meridian/core/coordination/paxos/register';
-import { recordKey } from '@meridian/core/ids';
+import { namespaceIdOf, type RecordKey, recordKey } from '@meridian/core/ids';
 import { checkPlacement, type Layout, type Placement } from '@meridian/core/placement/layout';
 import { DEFAULT_NAMESPACE, type Namespace } from '@meridian/core/placement/namespace';
 import { MeridianError } from '@meridian/core/wire/errors';
-import { DEFAULT_DEFINITION, type Definition, definitionBody, definitionIn, definitionKey } from './catalog.ts';
+import {
+  DEFAULT_DEFINITION,
+  type Definition,
+  definitionBody,
+  definitionIn,
+  definitionKey,
+  namespaceNameOf,
+} from './catalog.ts';
 import { UNKNOWN_NAMESPACE_MS } from './limits.ts';
 import type { NodeState } from './node-state.ts';
 import type { Reads } from './reads.ts';
@@ -34,6 +41,8 @@ export class Namespaces {
   readonly #registers: Registers;
   readonly #layout: Layout;
   readonly #unknown = new Map<string, number>();
+  /** Names that are being asked for because another node has sent a key of theirs. */
+  readonly #learning = new Map<string, Promise<void>>();
 
   constructor(state: NodeState, reads: Reads, registers: Registers, layout: Layout) {
     this.#state = state;
@@ -66,6 +75,24 @@ export class Namespaces {
   async #refresh(name: string, { requestId, timeoutMs }: RequestOptions): Promise<Refreshed> {
     const { value } = await this.#registers.read(definitionKey(name), requestId, timeoutMs);
     return this.#learn(name, value);
+  }
+
+  /**
+   * Another node asks about a key of a namespace that was made a moment ago, or anew, and has not been heard of here: asks
+   * what is chosen. Where that cannot be had the namespace stays unknown. Never rejects.
+   */
+  learnOf(key: RecordKey, requestId: string, timeoutMs: number): Promise<void> {
+    const name = namespaceNameOf(namespaceIdOf(key));
+    const learning = this.#learning.get(name);
+    if (learning) return learning;
+    const learned = this.#refresh(name, { requestId, timeoutMs, level: 'strong' })
+      .then(
+        () => undefined,
+        () => undefined,
+      )
+      .finally(() => this.#learning.delete(name));
+    this.#learning.set(name, learned);
+    return learned;
   }
 
   #learn(name: string, value: RegisterValue | null): Refreshed {

@@ -41,18 +41,20 @@ export class MeridianNode extends ServiceFacade {
     await transport.start(peerMessages);
     lifecycle.isStarted = true;
     for (const id of catalog.dropped()) purge.start(id);
+    this.#wiring.marks.start();
     this.#wiring.settling.start();
     this.#cancelTick = clock.timer(PING_MS, () => this.#tick());
   }
 
   /** Sends on what is durable here, then lets go of the peers and the store. */
   async stop(): Promise<void> {
-    const { state, lifecycle, comparing, gossip, following, shipper, purge, marks, settling } = this.#wiring;
+    const { state, lifecycle, comparing, gossip, following, shipper, purge, marks, news, settling } = this.#wiring;
     lifecycle.isStopping = true;
     comparing.stop();
     await this.#flush();
     this.#cancelTick();
     settling.stop();
+    news.stop();
     marks.stop();
     gossip.stop();
     state.coverage.stop();

@@ -5,7 +5,7 @@ import { partitionOf } from '@meridian/core/placement/partition';
 import { preferenceList } from '@meridian/core/placement/preference-list';
 import { STATUS, statusResult } from '@meridian/core/wire/messages';
 import type { NodeState } from './node-state.ts';
-import { round } from './reads.ts';
+import { round } from './rounded.ts';
 import type { Health, PeerHealth, RegionStatus, RingAnswer } from './service.ts';
 import type { Shipper } from './shipper.ts';
 

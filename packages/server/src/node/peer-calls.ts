@@ -3,6 +3,7 @@ import { MeridianError } from '@meridian/core/wire/errors';
 import * as wire from '@meridian/core/wire/messages';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Listing } from './listing.ts';
+import type { Namespaces } from './namespaces.ts';
 import type { NodeState } from './node-state.ts';
 import type { Operations } from './operations.ts';
 import type { Reads } from './reads.ts';
@@ -17,7 +18,10 @@ export interface CallTargets {
   readonly operations: Operations;
   readonly acceptors: Acceptors;
   readonly registerRequests: RegisterRequests;
+  readonly namespaces: Namespaces;
 }
+
+const NO_KEYS: readonly RecordKey[] = [];
 
 /** Answers what other nodes ask of this one. A failure goes back to the caller by its code. */
 export class PeerCalls {
@@ -34,6 +38,36 @@ export class PeerCalls {
   onCall(from: NodeName, requestId: string, timeoutMs: number, call: wire.Call): Promise<unknown> {
     if (this.#lifecycle.isStopping)
       return Promise.reject(new MeridianError('SHUTTING_DOWN', `${this.#state.self.node} is stopping`));
+    const unknown = this.#unknownKeysOf(call);
+    if (unknown.length === 0) return this.#answer(from, requestId, timeoutMs, call);
+    const { clock } = this.#state;
+    const askedAtMs = clock.monotonicMs();
+    // Whoever asks may have made the namespace just now: that is no reason to answer that this store holds nothing of it.
+    const learned = unknown.map((key) => this.#targets.namespaces.learnOf(key, requestId, timeoutMs));
+    return Promise.all(learned).then(() => {
+      const leftMs = timeoutMs - (clock.monotonicMs() - askedAtMs);
+      return this.#answer(from, requestId, Math.max(1, leftMs), call);
+    });
+  }
+
+  /** Keys of namespaces that are not known here. */
+  #unknownKeysOf(call: wire.Call): readonly RecordKey[] {
+    const { catalog } = this.#state;
+    switch (call[0]) {
+      case wire.READ:
+      case wire.WRITE:
+      case wire.REGISTER:
+      case wire.CHANGE:
+      case wire.CONSULT:
+        return catalog.knows(call[1]) ? NO_KEYS : [call[1]];
+      case wire.MERGE:
+        return call[1].filter(([key]) => !catalog.knows(key)).map(([key]) => key);
+      default:
+        return NO_KEYS;
+    }
+  }
+
+  #answer(from: NodeName, requestId: string, timeoutMs: number, call: wire.Call): Promise<unknown> {
     const { reads, writes, listing, operations, acceptors, registerRequests } = this.#targets;
     switch (call[0]) {
       case wire.READ:

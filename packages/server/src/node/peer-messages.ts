@@ -6,12 +6,14 @@ import type { Following } from './following.ts';
 import type { Gossip } from './gossip.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { NodeState } from './node-state.ts';
+import type { ChosenNews } from './registers/chosen-news.ts';
 import type { Shipper } from './shipper.ts';
 
 export interface MessageTargets {
   readonly gossip: Gossip;
   readonly shipper: Shipper;
   readonly following: Following;
+  readonly news: ChosenNews;
 }
 
 /** Hands what comes over the transport to the part that it is for. No message of a peer can make the transport fail. */
@@ -50,7 +52,7 @@ export class PeerMessages implements TransportHandler {
 
   #dispatch(from: NodeName, message: wire.Message): void {
     const { peers, calls, store } = this.#state;
-    const { gossip, shipper, following } = this.#targets;
+    const { gossip, shipper, following, news } = this.#targets;
     const peer = peers.heard(from);
     if (!peer) return;
     switch (message[0]) {
@@ -78,6 +80,9 @@ export class PeerMessages implements TransportHandler {
         break;
       case wire.ANSWER:
         calls.onAnswer(from, message);
+        break;
+      case wire.CHOSEN:
+        news.onChosen(message);
         break;
     }
   }

@@ -30,6 +30,7 @@ import { type Attempt, firstSuccess } from './hedge.ts';
 import { HEDGE_MS, REPAIR_WAIT_MS } from './limits.ts';
 import type { NodeState } from './node-state.ts';
 import type { Peer } from './peers.ts';
+import { round } from './rounded.ts';
 import type { Hop, RequestOptions } from './service.ts';
 import { spread } from './spread.ts';
 
@@ -50,8 +51,11 @@ export interface ReadOutcome {
 /** Reads of one key, at every level, from whichever replicas the level wants. */
 export class Reads {
   readonly #state: NodeState;
+  readonly #known: (key: RecordKey, bytes: Uint8Array) => Uint8Array;
 
-  constructor(state: NodeState) {
+  /** `known`: a row with what is known of it beyond what it says. */
+  constructor(state: NodeState, known: (key: RecordKey, bytes: Uint8Array) => Uint8Array) {
+    this.#known = known;
     this.#state = state;
   }
 
@@ -147,7 +151,8 @@ export class Reads {
   }
 
   #hop(peer: Peer, startedAtMs: number): Hop {
-    return { node: peer.node, region: peer.region, ms: round(this.#state.clock.monotonicMs() - startedAtMs) };
+    const ms = round(this.#state.clock.monotonicMs() - startedAtMs);
+    return { node: peer.node, region: peer.region, round: 1, atMs: 0, ms };
   }
 
   async #ask(peer: Peer, key: RecordKey, token: SessionToken | null, requestId: string, timeoutMs: number) {
@@ -172,7 +177,12 @@ export class Reads {
       if (!(await coverage.wait(() => coverage.isCovered(key, token), timeoutMs))) throw notCovered();
     }
     const bytes = await replica.readBytes(key);
-    return [bytes ?? null, replica.storeId, filling.isFilled(), this.stalenessMs(namespaceIdOf(key))];
+    return [
+      bytes ? this.#known(key, bytes) : null,
+      replica.storeId,
+      filling.isFilled(),
+      this.stalenessMs(namespaceIdOf(key)),
+    ];
   }
 
   /** Whoever first covers the session: this store, once what it lacks has come, or a replica that has it already. */
@@ -221,17 +231,18 @@ export class Reads {
     if (options.level !== 'strong' || staleReplicas(read).length === 0 || this.#state.bugs.has('skip-write-back'))
       return outcome;
     metrics.writeBacks += 1;
-    const leftMs = options.timeoutMs - (clock.monotonicMs() - startedAtMs);
-    const written = await this.#writeBack(key, read, leftMs, options);
+    const atMs = round(clock.monotonicMs() - startedAtMs);
+    const written = await this.#writeBack(key, read, atMs, options);
     return { ...outcome, hops: [...hops, ...written], rounds: 2 };
   }
 
   async #writeBack(
     key: RecordKey,
     read: QuorumRead,
-    timeoutMs: number,
-    { requestId }: RequestOptions,
+    atMs: number,
+    { requestId, timeoutMs: wholeMs }: RequestOptions,
   ): Promise<readonly Hop[]> {
+    const timeoutMs = wholeMs - atMs;
     const replicas = this.#state.catalog.replicas(key);
     const stale = staleReplicas(read);
     const durable = [...read.replies.keys()].filter((store) => !stale.includes(store));
@@ -245,6 +256,8 @@ export class Reads {
       required,
       timeoutMs,
       requestId,
+      round: 2,
+      atMs,
     });
     if (isWriteDecided(write)) return hops;
     const missing = replicas.filter(({ store }) => !write.durable.has(store));
@@ -382,10 +395,6 @@ function notCovered(): MeridianError {
     'SESSION_NOT_COVERED',
     'no replica that holds all that this session has seen answered in time',
   );
-}
-
-export function round(ms: number): number {
-  return Math.round(ms * 100) / 100;
 }
 
 export const NO_TOKEN: SessionToken = EMPTY_VECTOR;

@@ -2,6 +2,7 @@ import { dotText } from '@meridian/core/causality/dot';
 import type { NodeName, RegionName } from '@meridian/core/ids';
 import type { Namespace } from '@meridian/core/placement/namespace';
 import { changesAfter } from './change-feed.ts';
+import type { Gossip } from './gossip.ts';
 import type { Intake } from './intake.ts';
 import type { KeyValues } from './key-values.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -22,6 +23,7 @@ export interface ServiceParts {
   readonly state: NodeState;
   readonly lifecycle: Lifecycle;
   readonly gate: WriteGate;
+  readonly gossip: Gossip;
   readonly tokens: Tokens;
   readonly namespaces: Namespaces;
   readonly keyValues: KeyValues;
@@ -156,8 +158,8 @@ export class ServiceFacade implements service.Service {
   }
 
   isReady(): boolean {
-    const { lifecycle, gate } = this.#parts;
-    return lifecycle.isStarted && !lifecycle.isStopping && gate.isReady;
+    const { lifecycle, gate, gossip } = this.#parts;
+    return lifecycle.isStarted && !lifecycle.isStopping && gate.isReady && gossip.hasMetOthers;
   }
 
   regions(): Promise<readonly service.RegionStatus[]> {

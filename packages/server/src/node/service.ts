@@ -30,9 +30,15 @@ export interface WriteConditions {
   readonly idempotencyKey?: string | undefined;
 }
 
+/** One question to another node, and its answer. */
 export interface Hop {
   readonly node: NodeName;
   readonly region: RegionName;
+  /** Of the request's rounds, from 1. */
+  readonly round: number;
+  /** From the request's start until it was asked. */
+  readonly atMs: number;
+  /** From then until it had answered. */
   readonly ms: number;
 }
 

@@ -10,7 +10,7 @@ import type { RecordKey, StoreName } from '@meridian/core/ids';
 import type { Replica as Place } from '@meridian/core/placement/preference-list';
 import { MERGE, mergeResult } from '@meridian/core/wire/messages';
 import type { NodeState } from './node-state.ts';
-import { round } from './reads.ts';
+import { round } from './rounded.ts';
 import type { Hop } from './service.ts';
 
 export interface SpreadInput {
@@ -22,6 +22,9 @@ export interface SpreadInput {
   readonly required: number;
   readonly timeoutMs: number;
   readonly requestId: string;
+  /** Which round of the request this is, and when it begins: for the hops. */
+  readonly round: number;
+  readonly atMs: number;
 }
 
 export interface SpreadOutcome {
@@ -68,7 +71,8 @@ export function spread(state: NodeState, input: SpreadInput): Promise<SpreadOutc
       else {
         const merged = calls.call(peer.node, requestId, Math.max(1, timeoutMs), [MERGE, [[key, bytes]]], mergeResult);
         follow(store, merged, () => {
-          hops.push({ node: peer.node, region: peer.region, ms: round(clock.monotonicMs() - startedAtMs) });
+          const ms = round(clock.monotonicMs() - startedAtMs);
+          hops.push({ node: peer.node, region: peer.region, round: input.round, atMs: input.atMs, ms });
         });
       }
     }

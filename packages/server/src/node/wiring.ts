@@ -26,6 +26,7 @@ import { Purge } from './purge.ts';
 import { Reads } from './reads.ts';
 import { Acceptors } from './registers/acceptors.ts';
 import { ChosenMarks } from './registers/chosen-marks.ts';
+import { ChosenNews } from './registers/chosen-news.ts';
 import { KnownStores } from './registers/known-stores.ts';
 import { RegisterRequests } from './registers/register-requests.ts';
 import { Registers } from './registers/registers.ts';
@@ -44,11 +45,11 @@ import { Writes } from './writes.ts';
 export interface Wiring extends ServiceParts {
   readonly shipper: Shipper;
   readonly following: Following;
-  readonly gossip: Gossip;
   readonly comparing: Comparing;
   readonly purge: Purge;
   readonly reads: Reads;
   readonly marks: ChosenMarks;
+  readonly news: ChosenNews;
   readonly settling: Settling;
   readonly peerMessages: PeerMessages;
 }
@@ -88,18 +89,19 @@ export function wireNode(parts: NodeParts): Wiring {
   filling.listen(() => following.inheritedClaims());
   replica.listen((sequence) => gossip.renewIfBehind(sequence));
   const tokens = new Tokens(seal);
-  const reads = new Reads(state);
+  const reads = new Reads(state, (key, bytes) => marks.knownBytes(key, bytes));
   const writes = new Writes(state, reads);
   const acceptors = new Acceptors(state, known);
-  const marks = new ChosenMarks(acceptors, clock, log);
-  const registers = new Registers(state, acceptors, known, marks, parts.random);
-  const settling = new Settling(state, registers, parts.random);
+  const marks = new ChosenMarks(acceptors, clock, log, (key) => settling.forget(key));
+  const news = new ChosenNews(state, transport, marks);
+  const registers = new Registers(state, acceptors, known, news, parts.random);
+  const settling = new Settling(state, registers, parts.random, () => marks);
   const registerRequests = new RegisterRequests(state, registers);
   const relaxedReads = new RelaxedReads(state, reads, marks, settling);
   const strong = new StrongKeyValues(state, registerRequests, relaxedReads, tokens);
   const namespaces = new Namespaces(state, reads, registers, placement.layout);
   const keyValues = new KeyValues(state, namespaces, reads, writes, strong, tokens, parts.meter);
-  const listing = new Listing(state, keyValues, reads, tokens);
+  const listing = new Listing(state, keyValues, reads, marks, tokens);
   const intake = new Intake(state, namespaces);
   const sync = new Sync(state, namespaces, listing);
   const comparing = new Comparing(state, sync);
@@ -107,10 +109,10 @@ export function wireNode(parts: NodeParts): Wiring {
   const purge = new Purge(store, clock, log);
   const peerCalls = new PeerCalls(
     state,
-    { reads, writes, listing, operations, acceptors, registerRequests },
+    { reads, writes, listing, operations, acceptors, registerRequests, namespaces },
     lifecycle,
   );
-  const peerMessages = new PeerMessages(state, { gossip, shipper, following }, lifecycle);
+  const peerMessages = new PeerMessages(state, { gossip, shipper, following, news }, lifecycle);
   return {
     state,
     lifecycle,
@@ -129,6 +131,7 @@ export function wireNode(parts: NodeParts): Wiring {
     purge,
     reads,
     marks,
+    news,
     settling,
     peerMessages,
   };

@@ -19,8 +19,9 @@ import { CallFailed } from './calls.ts';
 import { within } from './deadline.ts';
 import type { NodeState } from './node-state.ts';
 import type { Peer } from './peers.ts';
-import { quorumUnavailable, type ReadOutcome, type Reads, round } from './reads.ts';
+import { quorumUnavailable, type ReadOutcome, type Reads } from './reads.ts';
 import type { LocalWriteResult } from './replica.ts';
+import { round } from './rounded.ts';
 import type { Hop, Level, RequestOptions } from './service.ts';
 import { spread } from './spread.ts';
 
@@ -50,6 +51,11 @@ export interface WriteOutcome {
   /** Rounds of messages to other replicas, one after another. */
   readonly rounds: number;
 }
+
+/** What was asked of other replicas before the write. */
+type ReadBefore = Pick<WriteOutcome, 'rounds' | 'hops'>;
+
+const NOTHING_READ: ReadBefore = { rounds: 0, hops: [] };
 
 /** Writes of one key: on this store where it is a replica, else passed on to the nearest that is. */
 export class Writes {
@@ -103,7 +109,8 @@ export class Writes {
     const deadlineMs = clock.monotonicMs() + options.timeoutMs;
     const required = quorumOf(targets.length);
     if (required > 1) this.#ensureReachable(targets, required, options.level);
-    const roundsBefore = this.#mustReadBefore(key, input, options) ? await this.#readBefore(key, input, options) : 0;
+    const startedAtMs = deadlineMs - options.timeoutMs;
+    const before = this.#mustReadBefore(key, input, options) ? await this.#readBefore(key, input, options) : NOTHING_READ;
     if (this.#state.readyToWrite()) await this.#passGate(deadlineMs);
     const result = await within(clock, deadlineMs - clock.monotonicMs(), replica.write(key, input), () =>
       tooSlow(options),
@@ -119,9 +126,11 @@ export class Writes {
       existed: result.existed,
     };
     if (result.sequence === undefined || required === 1)
-      return { ...head, asked: 1, answered: 1, hops: [], rounds: roundsBefore };
-    const { asked, answered, hops } = await this.#spread(key, result, targets, required, deadlineMs, options);
-    return { ...head, asked, answered, hops, rounds: roundsBefore + 1 };
+      return { ...head, asked: 1, answered: 1, ...before };
+    const rounds = before.rounds + 1;
+    const atMs = round(clock.monotonicMs() - startedAtMs);
+    const { asked, answered, hops } = await this.#spread(key, result, targets, required, { rounds, atMs }, options);
+    return { ...head, asked, answered, hops: [...before.hops, ...hops], rounds };
   }
 
   /** Last of all that is waited for before the write: the gate may have closed while a read was under way. */
@@ -149,11 +158,13 @@ export class Writes {
    * - A conditional or a delete at level quorum looks at a majority.
    * - At level strong the write must stand above all that a majority has (the writer of Attiya, Bar-Noy and Dolev, 1995).
    */
-  async #readBefore(key: RecordKey, input: WriteInput, options: RequestOptions): Promise<number> {
+  async #readBefore(key: RecordKey, input: WriteInput, options: RequestOptions): Promise<ReadBefore> {
     const { replica } = this.#state;
     let rounds = 0;
+    const hops: Hop[] = [];
     const merge = async (read: ReadOutcome): Promise<void> => {
       rounds += read.rounds;
+      hops.push(...read.hops);
       if (read.record) await replica.merge([{ key, bytes: encodeRecord(read.record) }]);
     };
     if (mustSeeMajority(input, options))
@@ -164,7 +175,7 @@ export class Writes {
       if (!descends(known, input.context))
         await merge(await this.#reads.read(key, input.context, { ...options, level: 'session' }));
     }
-    return rounds;
+    return { rounds, hops };
   }
 
   #mustReadBefore(key: RecordKey, input: WriteInput, options: RequestOptions): boolean {
@@ -187,18 +198,20 @@ export class Writes {
     result: LocalWriteResult,
     replicas: readonly Place[],
     required: number,
-    deadlineMs: number,
-    { level, requestId }: RequestOptions,
+    { rounds, atMs }: { readonly rounds: number; readonly atMs: number },
+    { level, requestId, timeoutMs }: RequestOptions,
   ): Promise<{ asked: number; answered: number; hops: readonly Hop[] }> {
-    const { self, clock, filling } = this.#state;
+    const { self, filling } = this.#state;
     const { write, hops } = await spread(this.#state, {
       key,
       bytes: result.bytes as Uint8Array,
       replicas,
       durable: isOfMajority(level) && !filling.isFilled() ? [] : [self.store],
       required,
-      timeoutMs: deadlineMs - clock.monotonicMs(),
+      timeoutMs: timeoutMs - atMs,
       requestId,
+      round: rounds,
+      atMs,
     });
     if (!isWriteDecided(write)) throw outcomeUnknown(write, replicas);
     return { asked: replicas.length, answered: write.durable.size, hops };
@@ -254,7 +267,7 @@ function isOfMajority(level: Level): boolean {
 
 function outcomeOf(result: WriteResult, peer: Peer, ms: number): WriteOutcome {
   const [store, sequence, vector, timeMs, expiresAtMs, existed, asked, answered, rounds] = result;
-  const hops = [{ node: peer.node, region: peer.region, ms }];
+  const hops = [{ node: peer.node, region: peer.region, round: 1, atMs: 0, ms }];
   return {
     store,
     node: peer.node,

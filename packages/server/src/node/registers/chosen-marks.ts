@@ -1,63 +1,123 @@
-import type { Ballot } from '@meridian/core/coordination/paxos/ballot';
-import type { RecordKey } from '@meridian/core/ids';
+import { commit } from '@meridian/core/coordination/paxos/acceptor';
+import { type Ballot, compareBallots, sameBallot } from '@meridian/core/coordination/paxos/ballot';
+import type { RegisterState } from '@meridian/core/coordination/paxos/register';
+import { namespaceIdOf, type RecordKey } from '@meridian/core/ids';
+import { decodeRegister, encodeRegister, isRegisterBytes } from '@meridian/core/wire/register-codec';
 import type { CancelTimer, Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
+import { CATALOG_NAMESPACE } from '../catalog.ts';
 import type { Acceptors } from './acceptors.ts';
 
-/** So long it may take until the replicas of other regions are sent what was chosen: many marks share a commit. */
-const MARK_MS = 10;
-const MARK_KEYS_MAX = 512;
-/** Marks that the disk refuses are not kept beyond this: each is found again when its register is next looked at. */
-const PENDING_KEYS_MAX = 50_000;
+/**
+ * So long a mark stays in memory only. A register that is written again meanwhile takes it along with its next acceptance,
+ * which costs nothing; the others are written down many at a time.
+ */
+const KEPT_MS = 5_000;
+const LOOK_MS = 250;
+/** Beyond this the oldest are written down at once. */
+const KEYS_MAX = 32_768;
+const WRITTEN_AT_ONCE = 512;
+
+interface Mark {
+  readonly ballot: Ballot;
+  readonly knownAtMs: number;
+}
 
 /**
- * What this node knows to be chosen and has not written down yet. Once it has, relaxed reads find it after a restart too,
- * and the stream takes it to the other replicas. Nobody waits for it.
+ * What this node knows to be chosen while its rows do not say so yet: relaxed reads look here too. Once a row says it, it
+ * survives a restart, and the stream of the store that proposed it takes it to replicas that missed it. Nobody waits for it.
  */
 export class ChosenMarks {
   readonly #acceptors: Acceptors;
   readonly #clock: Clock;
   readonly #log: Log;
-  #pending = new Map<RecordKey, Ballot>();
-  #writing: ReadonlyMap<RecordKey, Ballot> = new Map();
-  #cancelTimer: CancelTimer | undefined;
+  readonly #onKnown: (key: RecordKey) => void;
+  /** By when they became known, in order. */
+  readonly #marks = new Map<RecordKey, Mark>();
+  #isWriting = false;
+  #cancelTimer: CancelTimer = () => {};
   #isStopped = false;
 
-  constructor(acceptors: Acceptors, clock: Clock, log: Log) {
+  constructor(acceptors: Acceptors, clock: Clock, log: Log, onKnown: (key: RecordKey) => void) {
     this.#acceptors = acceptors;
     this.#clock = clock;
     this.#log = log;
+    this.#onKnown = onKnown;
   }
 
-  /** Whether this ballot is known here to be chosen, though its row does not say so yet. */
-  has(key: RecordKey, { round, proposer }: Ballot): boolean {
-    const known = this.#pending.get(key) ?? this.#writing.get(key);
-    return known?.round === round && known.proposer === proposer;
-  }
-
-  add(key: RecordKey, ballot: Ballot): void {
-    if (this.#isStopped || this.#pending.size >= PENDING_KEYS_MAX) return;
-    this.#pending.set(key, ballot);
-    this.#cancelTimer ??= this.#clock.timer(MARK_MS, () => this.#flush());
-  }
-
-  #flush(): void {
-    this.#cancelTimer = undefined;
-    if (this.#writing.size > 0 || this.#isStopped) return;
-    const taken = [...this.#pending].slice(0, MARK_KEYS_MAX);
-    this.#writing = new Map(taken);
-    for (const [key] of taken) this.#pending.delete(key);
-    this.#acceptors
-      .mark(this.#writing)
-      .catch((error: unknown) => this.#log.debug({ reason: (error as Error).message }, 'marking what is chosen failed'))
-      .finally(() => {
-        this.#writing = new Map();
-        if (this.#pending.size > 0 && !this.#isStopped) this.#flush();
-      });
+  start(): void {
+    this.#cancelTimer = this.#clock.timer(LOOK_MS, () => {
+      this.#writeDue();
+      if (!this.#isStopped) this.start();
+    });
   }
 
   stop(): void {
     this.#isStopped = true;
-    this.#cancelTimer?.();
+    this.#cancelTimer();
+  }
+
+  get count(): number {
+    return this.#marks.size;
+  }
+
+  add(key: RecordKey, ballot: Ballot): void {
+    if (this.#isStopped) return;
+    this.#marks.delete(key);
+    this.#marks.set(key, { ballot, knownAtMs: this.#clock.monotonicMs() });
+    this.#onKnown(key);
+    // Nodes learn of namespaces from rows.
+    if (namespaceIdOf(key) === CATALOG_NAMESPACE) this.#write(new Map([[key, ballot]]));
+    else if (this.#marks.size > KEYS_MAX) this.#writeDue();
+  }
+
+  /** Whether this ballot is known here to be chosen. */
+  has(key: RecordKey, ballot: Ballot): boolean {
+    return sameBallot(this.#marks.get(key)?.ballot, ballot);
+  }
+
+  /** The state of a register with what is known of it: its row may not say so yet. */
+  known(key: RecordKey, state: RegisterState): RegisterState {
+    const mark = this.#marks.get(key);
+    return mark ? commit(state, { kind: 'commit', ballot: mark.ballot }).state : state;
+  }
+
+  /** Likewise of a row's bytes, whatever they are. */
+  knownBytes(key: RecordKey, bytes: Uint8Array): Uint8Array {
+    if (!this.#marks.has(key) || !isRegisterBytes(bytes)) return bytes;
+    const state = decodeRegister(bytes);
+    const known = this.known(key, state);
+    return known === state ? bytes : encodeRegister(known);
+  }
+
+  /** A row says by itself that this ballot is chosen. */
+  onCommitted(key: RecordKey, ballot: Ballot): void {
+    const mark = this.#marks.get(key);
+    if (mark && compareBallots(mark.ballot, ballot) <= 0) this.#marks.delete(key);
+  }
+
+  #writeDue(): void {
+    if (this.#isWriting || this.#isStopped) return;
+    const dueMs = this.#clock.monotonicMs() - KEPT_MS;
+    const taken = new Map<RecordKey, Ballot>();
+    for (const [key, { ballot, knownAtMs }] of this.#marks) {
+      const isDue = knownAtMs <= dueMs || this.#marks.size - taken.size > KEYS_MAX;
+      if (!isDue || taken.size >= WRITTEN_AT_ONCE) break;
+      taken.set(key, ballot);
+    }
+    if (taken.size > 0) this.#write(taken);
+  }
+
+  /** Where the disk refuses it comes up again: the register is found unsettled. */
+  #write(taken: ReadonlyMap<RecordKey, Ballot>): void {
+    this.#isWriting = true;
+    this.#acceptors
+      .mark(taken)
+      .catch((error: unknown) => this.#log.debug({ reason: (error as Error).message }, 'marking what is chosen failed'))
+      .finally(() => {
+        this.#isWriting = false;
+        for (const [key, ballot] of taken) if (this.has(key, ballot)) this.#marks.delete(key);
+        this.#writeDue();
+      });
   }
 }

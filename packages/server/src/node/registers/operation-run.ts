@@ -19,7 +19,7 @@ export interface RunSetting {
   patienceMs(): number;
   /** How many replicas are live, of how many that are needed. */
   live(): { readonly reached: number; readonly required: number; readonly missingRegions: readonly string[] };
-  hopOf(name: StoreName, ms: number): Hop | undefined;
+  hopOf(name: StoreName, round: number, atMs: number, ms: number): Hop | undefined;
 }
 
 export interface RunOutcome {
@@ -41,6 +41,7 @@ const BACKOFF_MS_MAX = 400;
  */
 export class OperationRun {
   readonly #setting: RunSetting;
+  readonly #startedAtMs: number;
   readonly #deadlineMs: number;
   readonly #isRead: boolean;
   readonly #hops: Hop[] = [];
@@ -56,7 +57,8 @@ export class OperationRun {
 
   constructor(setting: RunSetting, first: Step, timeoutMs: number) {
     this.#setting = setting;
-    this.#deadlineMs = setting.clock.monotonicMs() + timeoutMs;
+    this.#startedAtMs = setting.clock.monotonicMs();
+    this.#deadlineMs = this.#startedAtMs + timeoutMs;
     this.#operation = first.operation;
     this.#isRead = first.operation.change === undefined;
   }
@@ -92,12 +94,14 @@ export class OperationRun {
     this.#cancelTimer();
     const timeoutMs = Math.min(this.#leftMs(), this.#setting.patienceMs());
     const sentAtMs = clock.monotonicMs();
+    const { rounds } = this.#operation;
     this.#asked = Math.max(this.#asked, to.length);
     for (const member of to) {
       this.#setting.ask(member, message, timeoutMs).then(
         (reply) => {
           if (this.#isOver) return;
-          const hop = this.#setting.hopOf(member.name, clock.monotonicMs() - sentAtMs);
+          const ms = clock.monotonicMs() - sentAtMs;
+          const hop = this.#setting.hopOf(member.name, rounds, sentAtMs - this.#startedAtMs, ms);
           if (hop) this.#hops.push(hop);
           this.#answered.add(member.name);
           this.#take(onReply(this.#operation, member.id, reply));

@@ -19,7 +19,7 @@ import type { Served } from '../answer-heads.ts';
 import { CallFailed } from '../calls.ts';
 import type { NodeState } from '../node-state.ts';
 import type { Peer } from '../peers.ts';
-import { round } from '../reads.ts';
+import { round } from '../rounded.ts';
 import type { RequestOptions } from '../service.ts';
 import type { RegisterAnswer, Registers } from './registers.ts';
 
@@ -126,7 +126,8 @@ export class RegisterRequests {
       const leftMs = deadlineMs - startedAtMs;
       try {
         const answer = await send(peer, isRead ? leftMs / 2 : leftMs);
-        const hop = { node: peer.node, region: peer.region, ms: round(clock.monotonicMs() - startedAtMs) };
+        const ms = round(clock.monotonicMs() - startedAtMs);
+        const hop = { node: peer.node, region: peer.region, round: 1, atMs: 0, ms };
         return { ...answer, served: { ...answer.served, hops: [hop], rounds: answer.served.rounds + 1 } };
       } catch (error) {
         if (!(error instanceof CallFailed)) throw error;

@@ -20,8 +20,20 @@ import { decodeRegisterValue, encodeRegisterValue } from '@meridian/core/wire/re
 
 type WireReply = RegisterResult[1];
 
+/** Members stay the same from question to question, as the very same array. */
+const wireMembers = new WeakMap<Members, WireMembers>();
+
+function membersToWire(members: Members): WireMembers {
+  let wire = wireMembers.get(members);
+  if (!wire) {
+    wire = members.map(({ name, id }) => [name, id] as const);
+    wireMembers.set(members, wire);
+  }
+  return wire;
+}
+
 export function toWire(question: Question): WireQuestion {
-  const members: WireMembers = question.members.map(({ name, id }) => [name, id] as const);
+  const members = membersToWire(question.members);
   if (question.kind === 'query') return [QUERY, members];
   if (question.kind === 'prepare') return [PREPARE, wireBallot(question.ballot), members];
   const { ballot, value, next, chosen } = question;

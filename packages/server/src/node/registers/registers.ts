@@ -8,15 +8,15 @@ import type { RegisterValue } from '@meridian/core/coordination/paxos/register';
 import type { RecordKey, StoreId } from '@meridian/core/ids';
 import { type Replica as Place, quorumOf } from '@meridian/core/placement/preference-list';
 import { MeridianError } from '@meridian/core/wire/errors';
-import { REGISTER, registerResult } from '@meridian/core/wire/messages';
+import { REGISTER, registerResult, type WireQuestion } from '@meridian/core/wire/messages';
 import type { Random } from '../../ports/random.ts';
 import type { NodeState } from '../node-state.ts';
 import type { Peer } from '../peers.ts';
-import { round } from '../reads.ts';
+import { round } from '../rounded.ts';
 import type { Hop } from '../service.ts';
 import type { Acceptors } from './acceptors.ts';
 import { BallotCache } from './ballot-cache.ts';
-import type { ChosenMarks } from './chosen-marks.ts';
+import type { ChosenNews } from './chosen-news.ts';
 import { KeyQueues } from './key-queues.ts';
 import type { KnownStores } from './known-stores.ts';
 import { OperationRun, type RunOutcome, type RunSetting } from './operation-run.ts';
@@ -44,18 +44,21 @@ export class Registers {
   readonly #state: NodeState;
   readonly #acceptors: Acceptors;
   readonly #known: KnownStores;
-  readonly #marks: ChosenMarks;
+  readonly #news: ChosenNews;
   readonly #random: Random;
   readonly #cache = new BallotCache();
   readonly #queues: KeyQueues;
   readonly #rounds = new Rounds();
   readonly #life: string;
+  readonly #members = new WeakMap<readonly Place[], Members>();
+  /** The question asked last: it goes to several replicas. */
+  #lastAsked: { readonly question: Question; readonly wire: WireQuestion } | undefined;
 
-  constructor(state: NodeState, acceptors: Acceptors, known: KnownStores, marks: ChosenMarks, random: Random) {
+  constructor(state: NodeState, acceptors: Acceptors, known: KnownStores, news: ChosenNews, random: Random) {
     this.#state = state;
     this.#acceptors = acceptors;
     this.#known = known;
-    this.#marks = marks;
+    this.#news = news;
     this.#random = random;
     this.#life = random.id(PROPOSER_ID_LENGTH);
     this.#queues = new KeyQueues(state.clock);
@@ -111,7 +114,7 @@ export class Registers {
   }
 
   #learn(key: RecordKey, { done }: RunOutcome): void {
-    if (done.chosen) this.#marks.add(key, done.chosen);
+    if (done.chosen) this.#news.tell(key, done.chosen);
   }
 
   #answerOf({ done, hops, asked, answered }: RunOutcome): RegisterAnswer {
@@ -147,9 +150,9 @@ export class Registers {
         const missingRegions = [...new Set(missing.map(({ region }) => region))];
         return { reached: places.length - missing.length, required, missingRegions };
       },
-      hopOf: (name, ms) => {
+      hopOf: (name, rounds, atMs, ms) => {
         const peer = name === self.store ? undefined : peers.ofStore(name);
-        return peer && { node: peer.node, region: peer.region, ms: round(ms) };
+        return peer && { node: peer.node, region: peer.region, round: rounds, atMs: round(atMs), ms: round(ms) };
       },
     };
   }
@@ -159,12 +162,16 @@ export class Registers {
     return this.#rounds.above(floor);
   }
 
+  /** The same array for as long as they are the same: many keys have the same replicas. */
   #membersOf(places: readonly Place[]): Members {
+    const before = this.#members.get(places);
+    if (before?.length === places.length && before.every(({ name, id }) => this.#known.idOf(name) === id)) return before;
     const members: Member[] = [];
     for (const { store } of places) {
       const id = this.#known.idOf(store);
       if (id !== undefined) members.push({ name: store, id });
     }
+    this.#members.set(places, members);
     return members;
   }
 
@@ -172,7 +179,9 @@ export class Registers {
     const { self, peers, calls } = this.#state;
     if (to.name === self.store) return this.#acceptors.answer(key, question, timeoutMs);
     const { node } = peers.ofStore(to.name) as Peer;
-    const [, reply] = await calls.call(node, requestId, timeoutMs, [REGISTER, key, toWire(question)], registerResult);
+    if (this.#lastAsked?.question !== question) this.#lastAsked = { question, wire: toWire(question) };
+    const call = [REGISTER, key, this.#lastAsked.wire] as const;
+    const [, reply] = await calls.call(node, requestId, timeoutMs, call, registerResult);
     return replyFromWire(question, reply);
   }
 }

@@ -1,3 +1,4 @@
+import type { Proposal } from '@meridian/core/coordination/paxos/register';
 import { endOfNamespace, type RecordKey, recordKey } from '@meridian/core/ids';
 import { decodeRegister, isRegisterBytes } from '@meridian/core/wire/register-codec';
 import type { CancelTimer } from '../../ports/clock.ts';
@@ -5,6 +6,7 @@ import type { Random } from '../../ports/random.ts';
 import type { StoredRow } from '../../ports/store.ts';
 import { CATALOG_NAMESPACE } from '../catalog.ts';
 import type { NodeState } from '../node-state.ts';
+import type { ChosenMarks } from './chosen-marks.ts';
 import type { Registers } from './registers.ts';
 
 /** What was accepted and has not been heard to be chosen for so long is looked into: whoever proposed it may be gone. */
@@ -27,6 +29,7 @@ export class Settling {
   readonly #state: NodeState;
   readonly #registers: Registers;
   readonly #random: Random;
+  readonly #marks: () => ChosenMarks;
   /** By when they were first seen, in order. */
   readonly #unsettled = new Map<RecordKey, number>();
   #hasMore = true;
@@ -35,7 +38,8 @@ export class Settling {
   #cancelTimer: CancelTimer = () => {};
   #isStopped = false;
 
-  constructor(state: NodeState, registers: Registers, random: Random) {
+  constructor(state: NodeState, registers: Registers, random: Random, marks: () => ChosenMarks) {
+    this.#marks = marks;
     this.#state = state;
     this.#registers = registers;
     this.#random = random;
@@ -65,22 +69,33 @@ export class Settling {
     else this.#unsettled.set(key, this.#state.clock.monotonicMs());
   }
 
+  /** It is known to be chosen, whether or not a row says so. */
+  forget(key: RecordKey): void {
+    this.#unsettled.delete(key);
+  }
+
   /** Every commit passes by here: what it leaves unsettled is remembered, what it settles is forgotten. */
   onRows(rows: readonly StoredRow[]): void {
     for (const { key, record } of rows) {
       if (!isRegisterBytes(record)) continue;
-      if (isUnsettled(record)) this.note(key);
+      const { accepted, committed } = decodeRegister(record);
+      if (accepted !== committed && !this.#marks().has(key, (accepted as Proposal).ballot)) this.note(key);
       else this.#unsettled.delete(key);
+      if (committed) this.#marks().onCommitted(key, committed.ballot);
     }
   }
 
   #look(): void {
-    const { clock, filling } = this.#state;
+    const { filling } = this.#state;
     if (!filling.isFilled()) return;
     if (this.#hasMore && !this.#isScanning && this.#unsettled.size < KEYS_MAX / 2) this.#scan();
-    const dueMs = clock.monotonicMs() - UNSETTLED_MS;
+    this.#settleDue();
+  }
+
+  #settleDue(): void {
+    const dueMs = this.#state.clock.monotonicMs() - UNSETTLED_MS;
     for (const [key, seenAtMs] of this.#unsettled) {
-      if (seenAtMs > dueMs || this.#running >= AT_ONCE) break;
+      if (seenAtMs > dueMs || this.#running >= AT_ONCE || this.#isStopped) break;
       this.#unsettled.delete(key);
       this.#settle(key);
     }
@@ -95,6 +110,7 @@ export class Settling {
       .catch(() => this.note(key))
       .finally(() => {
         this.#running -= 1;
+        this.#settleDue();
       });
   }
 

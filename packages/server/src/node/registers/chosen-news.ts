@@ -1,0 +1,65 @@
+import type { Ballot } from '@meridian/core/coordination/paxos/ballot';
+import type { NodeName, RecordKey } from '@meridian/core/ids';
+import { CHOSEN, type ChosenBallots } from '@meridian/core/wire/messages';
+import type { CancelTimer } from '../../ports/clock.ts';
+import type { Transport } from '../../ports/transport.ts';
+import type { NodeState } from '../node-state.ts';
+import type { ChosenMarks } from './chosen-marks.ts';
+
+/** What was chosen within so long is told together. */
+const TELL_MS = 5;
+const ENTRIES_MAX = 2_048;
+
+type Entry = ChosenBallots[1][number];
+
+/** Tells the other replicas what was chosen, so that their relaxed reads show it. A message that is lost is made good by the stream. */
+export class ChosenNews {
+  readonly #state: NodeState;
+  readonly #transport: Transport;
+  readonly #marks: ChosenMarks;
+  readonly #pending = new Map<NodeName, Entry[]>();
+  #cancelTimer: CancelTimer | undefined;
+
+  constructor(state: NodeState, transport: Transport, marks: ChosenMarks) {
+    this.#state = state;
+    this.#transport = transport;
+    this.#marks = marks;
+  }
+
+  /** This node's proposal was chosen. */
+  tell(key: RecordKey, ballot: Ballot): void {
+    const { catalog, peers, self, clock } = this.#state;
+    this.#marks.add(key, ballot);
+    for (const { store } of catalog.replicas(key)) {
+      const peer = store === self.store ? undefined : peers.ofStore(store);
+      if (!peer?.isUp) continue;
+      const entries = this.#pending.get(peer.node) ?? [];
+      entries.push([key, [ballot.round, ballot.proposer]]);
+      this.#pending.set(peer.node, entries);
+      if (entries.length >= ENTRIES_MAX) this.#send(peer.node);
+    }
+    if (this.#pending.size > 0) this.#cancelTimer ??= clock.timer(TELL_MS, () => this.#sendAll());
+  }
+
+  onChosen([, entries]: ChosenBallots): void {
+    for (const [key, [round, proposer]] of entries) {
+      if (this.#state.catalog.isHeldHere(key)) this.#marks.add(key, { round, proposer });
+    }
+  }
+
+  stop(): void {
+    this.#sendAll();
+    this.#cancelTimer?.();
+  }
+
+  #sendAll(): void {
+    this.#cancelTimer = undefined;
+    for (const node of [...this.#pending.keys()]) this.#send(node);
+  }
+
+  #send(node: NodeName): void {
+    const entries = this.#pending.get(node);
+    this.#pending.delete(node);
+    if (entries) this.#transport.send(node, [CHOSEN, entries]);
+  }
+}

@@ -1,0 +1,75 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { checkAllLinearizable } from '../histories/check.ts';
+import { checkCounters } from '../histories/counters.ts';
+import type { Finding } from '../histories/finding.ts';
+import { historyText } from '../histories/history.ts';
+import { casRegisterModel, registerModel } from '../histories/model.ts';
+import { type Operation, operationsOf } from '../histories/operation.ts';
+import { Recorder } from '../histories/recorder.ts';
+import { checkConverged, checkSessions } from '../histories/sessions.ts';
+import { checkSets } from '../histories/sets.ts';
+import { checkTags } from '../histories/tags.ts';
+
+/** The histories of one mix, one of each kind of client. */
+export class Histories {
+  readonly registers: Recorder;
+  readonly plainRegisters: Recorder;
+  readonly counters: Recorder;
+  readonly sets: Recorder;
+  readonly sessions: Recorder;
+  /** What was read in every region once all was quiet. */
+  readonly quiet: Recorder;
+
+  constructor(nowMs: () => number) {
+    this.registers = new Recorder(nowMs);
+    this.plainRegisters = new Recorder(nowMs);
+    this.counters = new Recorder(nowMs);
+    this.sets = new Recorder(nowMs);
+    this.sessions = new Recorder(nowMs);
+    this.quiet = new Recorder(nowMs);
+  }
+
+  get all(): readonly (readonly [string, Recorder])[] {
+    return [
+      ['registers', this.registers],
+      ['plain-registers', this.plainRegisters],
+      ['counters', this.counters],
+      ['sets', this.sets],
+      ['sessions', this.sessions],
+      ['quiet', this.quiet],
+    ];
+  }
+
+  /** Operations by how they ended. What counters and sets do is counted as requests to registers, and not again. */
+  counts(): { readonly ok: number; readonly fail: number; readonly info: number } {
+    const events = [this.registers, this.plainRegisters, this.sessions].flatMap((recorder) => recorder.events);
+    const count = (type: string) => events.filter((event) => event.type === type).length;
+    return { ok: count('ok'), fail: count('fail'), info: count('info') };
+  }
+
+  async write(folder: string, comments: readonly string[]): Promise<void> {
+    await mkdir(folder, { recursive: true });
+    for (const [name, { events }] of this.all)
+      await writeFile(
+        join(folder, `${name}.ndjson`),
+        historyText({ comments: [`${name}: ${comments[0]}`, ...comments.slice(1)], events }),
+      );
+  }
+
+  /** Every check by its name, and what it found. */
+  check(): readonly (readonly [string, readonly Finding[]])[] {
+    const of = (recorder: Recorder): readonly Operation[] => operationsOf(recorder.events);
+    const registers = of(this.registers);
+    const sessions = of(this.sessions);
+    return [
+      ['linearizable', checkAllLinearizable(registers, casRegisterModel)],
+      ['tags', checkTags(registers)],
+      ['linearizable at level strong', checkAllLinearizable(of(this.plainRegisters), registerModel)],
+      ['counter', checkCounters(of(this.counters))],
+      ['set', checkSets(of(this.sets))],
+      ['sessions', checkSessions(sessions)],
+      ['convergence', checkConverged(sessions, of(this.quiet))],
+    ];
+  }
+}
