@@ -101,7 +101,7 @@ export class MemoryService implements Service {
   }
 
   #receipt(options: RequestOptions): Receipt {
-    const hops = [{ node: this.node, region: REGION, round: 1, atMs: 0, ms: 0.2, round: 1, atMs: 0 }];
+    const hops = [{ node: this.node, region: REGION, round: 1, atMs: 0, ms: 0.2 }];
     return {
       region: REGION,
       node: this.node,

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { ERRORS, type ErrorCode, type MeridianError } from '@meridian/core/wire/errors';
+import { answerSoon } from './answer-queue.ts';
 import { type BodyText, binaryText } from './body-text.ts';
 import { PROBLEM_TYPE, publicError, RETRY_AFTER_SECONDS, renderProblem } from './problem.ts';
 import type { Site } from './site.ts';
@@ -30,8 +31,7 @@ export function commonHeaders(requestId: string, type: string): Headers {
 export function send(site: Site, raw: ServerResponse, status: number, headers: Headers, body: string): void {
   if (site.isStopping) headers.push('Connection', 'close');
   headers.push('Content-Length', String(body.length));
-  raw.writeHead(status, headers);
-  raw.end(body, 'latin1');
+  answerSoon({ raw, status, headers, body });
 }
 
 export function sendNothing(site: Site, raw: ServerResponse, status: number, headers: Headers): void {
