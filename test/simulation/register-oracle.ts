@@ -146,16 +146,36 @@ export class RegisterOracle {
     if (!register.highest || compareBallots(known.ballot, register.highest.ballot) > 0) register.highest = known;
   }
 
-  /** Whoever is told of this version is told of what was chosen (invariant 3), and durable on a majority (invariant 8). */
-  checkTold(key: RecordKey, version: number, body: string | undefined, what: string): void {
-    const chosen = this.#registers.get(key)?.chosen.get(version);
+  /** What a reader is shown was chosen (invariant 3), and is durable on a majority (invariant 8). */
+  checkShown(key: RecordKey, version: number, body: string | undefined, what: string): void {
     if (version === 0) return;
-    if (!chosen) throw new InvariantBroken(3, `${what} told of version ${version} of ${key}, which was never chosen`);
-    if (body !== undefined && bodyOf(chosen.value) !== body)
+    const chosen = this.#registers.get(key)?.chosen.get(version);
+    if (!chosen)
       throw new InvariantBroken(
         3,
-        `${what} told of version ${version} of ${key} as ${body}; chosen was ${chosen.text}`,
+        `${what} showed version ${version} of ${key}, which was never chosen; ${this.#proposalsOf(key, version)}`,
       );
+    if (body !== undefined && bodyOf(chosen.value) !== body)
+      throw new InvariantBroken(3, `${what} showed version ${version} of ${key} as ${body}; chosen was ${chosen.text}`);
+    this.#checkDurable(key, version, what);
+  }
+
+  /** A change that is acknowledged was chosen, or what was chosen rests on it: then its request is in there. */
+  checkAcknowledged(key: RecordKey, version: number, body: string | undefined, what: string): void {
+    const register = this.#registers.get(key);
+    const chosen = register?.chosen.get(version);
+    const isWithin = [...(register?.chosen.values() ?? [])].some(({ value }) =>
+      value?.requests.some((request) => request.version === version),
+    );
+    if (chosen ? body !== undefined && bodyOf(chosen.value) !== body : !isWithin)
+      throw new InvariantBroken(
+        3,
+        `${what} was acknowledged as version ${version} of ${key}, ${body ?? 'a tombstone'}; chosen was ${chosen?.text ?? 'none'}; ${this.#proposalsOf(key, version)}`,
+      );
+    this.#checkDurable(key, version, what);
+  }
+
+  #checkDurable(key: RecordKey, version: number, what: string): void {
     const holders = this.holdersOf(key);
     const durable = holders.filter(({ disk }) => {
       const bytes = disk.durableRecord(key);
@@ -169,6 +189,15 @@ export class RegisterOracle {
         8,
         `${what} told of version ${version} of ${key}, which is durable on ${durable.map(({ name }) => name).join(', ')} only`,
       );
+  }
+
+  #proposalsOf(key: RecordKey, version: number): string {
+    const known = [...(this.#registers.get(key)?.byBallot.values() ?? [])].filter(
+      ({ value }) => value?.version === version,
+    );
+    return known
+      .map(({ ballot, text, acceptors }) => `${ballotText(ballot)}: ${text} on ${[...acceptors].join(', ')}`)
+      .join('; ');
   }
 
   /** What a replica says it has promised and accepted is on its disk when it says so. */

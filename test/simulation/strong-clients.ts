@@ -208,7 +208,7 @@ export class StrongClients {
     const isRegister = place.namespace.mode === 'strong';
     underway.ok(body, isRegister ? head.etag : undefined);
     if (isRegister) {
-      this.#oracle.checkTold(this.#keyOf(place), versionOf(head.etag), body ?? undefined, `a read at ${member.name}`);
+      this.#oracle.checkShown(this.#keyOf(place), versionOf(head.etag), body ?? undefined, `a read at ${member.name}`);
       const expiresAtMs = values[0]?.expiresAtMs ?? null;
       if (expiresAtMs !== null) this.#clocks.checkVisible(nameOf(place), expiresAtMs, startedAtMs);
     }
@@ -282,7 +282,7 @@ export class StrongClients {
     const isRegister = place.namespace.mode === 'strong';
     underway.ok(null, isRegister ? answer.head.etag : undefined);
     if (isRegister)
-      this.#oracle.checkTold(this.#keyOf(place), versionOf(answer.head.etag), body, `a ${f} at ${member.name}`);
+      this.#oracle.checkAcknowledged(this.#keyOf(place), versionOf(answer.head.etag), body, `a ${f} at ${member.name}`);
   }
 
   /** A write of a session, whose token the register keeps with it. */

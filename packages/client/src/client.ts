@@ -1,3 +1,4 @@
+import { conditionHeaders, type WriteConditions } from './conditions.ts';
 import { type HttpAnswer, HttpConnection, type HttpRequest } from './connection.ts';
 import { MeridianRequestError, problemOf } from './errors.ts';
 import { DEFAULT_NAMESPACE, keyPath, keysPath, namespacePath } from './paths.ts';
@@ -7,14 +8,14 @@ export interface ClientOptions {
   /** URL of any node, e.g. `http://127.0.0.1:8001`. */
   readonly endpoint: string;
   readonly namespace?: string;
-  /** For requests that do not say; `eventual` where absent. */
+  /** For requests that do not say. Where absent, the namespace decides: `eventual`, or, in one of mode strong, `strong`. */
   readonly consistency?: Api.Level;
   /** How long the server may work on a request; the client waits a little longer. */
   readonly timeoutMs?: number;
   /** `true` (the default) carries the session token from answer to request; a text starts from that token; `false` sends none. */
   readonly session?: boolean | string;
-  /** Asks for a receipt with every answer. */
-  readonly receipt?: boolean;
+  /** Asks for a receipt with every answer about keys; a function is handed each, those of `undefined` too. */
+  readonly receipt?: boolean | ((receipt: Api.Receipt) => void);
   /** Reads JSON answers; for those who need numbers as they were written. */
   readonly parse?: (text: string) => unknown;
   readonly fetch?: typeof fetch;
@@ -25,9 +26,12 @@ export interface RequestOptions {
   readonly timeoutMs?: number;
 }
 
-export interface WriteOptions extends RequestOptions {
+export interface WriteOptions extends RequestOptions, WriteConditions {
   readonly ttlSeconds?: number;
-  /** What the write has seen; the write then replaces exactly that. */
+  /**
+   * What the write has seen; the write then replaces exactly that: what it has not seen stays beside it, and in a namespace
+   * of mode strong the write fails (CONDITION_FAILED) where there is such.
+   */
   readonly context?: string;
 }
 
@@ -102,11 +106,12 @@ export class MeridianClient {
     return this.#write('POST', keysPath(this.#namespace), body, 'application/json', options);
   }
 
-  /** Whether there was a live value to delete. */
-  async delete(key: string, options: WriteOptions = {}): Promise<boolean> {
+  /** Tells whether there was a live value to delete; it does not fail where there was none. */
+  async delete(key: string, options: WriteOptions = {}): Promise<Api.Deleted> {
     const path = keyPath(this.#namespace, key);
-    const headers = { 'meridian-context': options.context };
-    return (await orNotFound(this.#send({ method: 'DELETE', path, headers }, options))) !== undefined;
+    const headers = writeHeaders(options);
+    const answer = await this.#answer({ method: 'DELETE', path, headers }, options);
+    return { existed: found(answer) !== undefined, head: headOf(answer) };
   }
 
   /** All keys of a range in the order of their UTF-8 bytes, page after page. */
@@ -177,16 +182,17 @@ export class MeridianClient {
 
   /** How the node is, also where it is not well and answers 503. */
   async health(): Promise<Api.Health> {
-    const answer = await this.#connection.send({ method: 'GET', path: '/health', expectedStatus: 503 });
-    const health = this.#json(answer) as Api.Health;
-    if (typeof health.node !== 'string') throw problemOf(answer.status, new TextDecoder().decode(answer.bytes));
+    const answer = await this.#connection.send({ method: 'GET', path: '/health' });
+    const isHealth = answer.status < 400 || answer.status === 503;
+    const health = this.#json(isHealth ? answer : fine(answer)) as Api.Health;
+    if (typeof health.node !== 'string') throw problemOf(answer);
     return health;
   }
 
   async isReady(timeoutMs: number): Promise<boolean> {
     const answer = this.#connection.send({ method: 'GET', path: '/health/ready', timeoutMs });
     return answer.then(
-      () => true,
+      ({ status }) => status < 400,
       () => false,
     );
   }
@@ -221,9 +227,9 @@ export class MeridianClient {
     return (await this.#ask('POST', '/replicate/sync', what)) as Api.SyncAnswer;
   }
 
-  #read(key: string, accept: string, options: RequestOptions): Promise<HttpAnswer | undefined> {
+  async #read(key: string, accept: string, options: RequestOptions): Promise<HttpAnswer | undefined> {
     const path = keyPath(this.#namespace, key);
-    return orNotFound(this.#send({ method: 'GET', path, headers: { accept } }, options));
+    return found(await this.#answer({ method: 'GET', path, headers: { accept } }, options));
   }
 
   async #write(
@@ -234,7 +240,7 @@ export class MeridianClient {
     options: WriteOptions,
     ttl?: number,
   ): Promise<Api.Written> {
-    const headers = { 'content-type': contentType, 'meridian-context': options.context };
+    const headers = { 'content-type': contentType, ...writeHeaders(options) };
     const answer = await this.#send({ method, path, body, headers, query: { ttl } }, options);
     return { isNew: answer.status === 201, head: headOf(answer) };
   }
@@ -242,22 +248,30 @@ export class MeridianClient {
   async #ask(method: HttpRequest['method'], path: string, body?: unknown): Promise<unknown> {
     const json =
       body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
-    const answer = await this.#connection.send({ method, path, ...json });
+    const answer = fine(await this.#connection.send({ method, path, ...json }));
     return answer.bytes.length === 0 ? undefined : this.#json(answer);
   }
 
   async #send(request: HttpRequest, options: RequestOptions): Promise<HttpAnswer> {
+    return fine(await this.#answer(request, options));
+  }
+
+  /** Whatever its status: a key that is not found is something that the session has seen, too. */
+  async #answer(request: HttpRequest, options: RequestOptions): Promise<HttpAnswer> {
+    const { receipt: wanted = false } = this.#options;
     const answer = await this.#connection.send({
       ...request,
       query: { ...request.query, consistency: options.consistency ?? this.#options.consistency },
       headers: {
         ...request.headers,
         'meridian-session': this.#session,
-        'meridian-receipt': this.#options.receipt ? '1' : undefined,
+        'meridian-receipt': wanted === false ? undefined : '1',
       },
       timeoutMs: options.timeoutMs,
     });
     if (this.#carriesSession) this.#session = answer.headers.get('meridian-session') ?? this.#session;
+    const receipt = receiptOf(answer);
+    if (typeof wanted === 'function' && receipt) wanted(receipt);
     return answer;
   }
 
@@ -281,25 +295,38 @@ function envelope(fields: { key?: string; value: string; ttl?: number | undefine
   return `{${members.map(([name, text]) => `"${name}":${text}`).join(',')}}`;
 }
 
-async function orNotFound(answer: Promise<HttpAnswer>): Promise<HttpAnswer | undefined> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof MeridianRequestError && error.code === 'KEY_NOT_FOUND') return undefined;
-    throw error;
-  }
+function writeHeaders(options: WriteOptions): NonNullable<HttpRequest['headers']> {
+  return { 'meridian-context': options.context, ...conditionHeaders(options) };
+}
+
+/** @throws MeridianRequestError for statuses of 400 and above */
+function fine(answer: HttpAnswer): HttpAnswer {
+  if (answer.status < 400) return answer;
+  throw problemOf(answer);
+}
+
+/** Nothing where the key has no live value. @throws MeridianRequestError for all else of status 400 and above */
+function found(answer: HttpAnswer): HttpAnswer | undefined {
+  if (answer.status < 400) return answer;
+  const problem = problemOf(answer);
+  if (problem.code === 'KEY_NOT_FOUND') return undefined;
+  throw problem;
 }
 
 function headOf(answer: HttpAnswer): Api.AnswerHead {
   const text = (name: string) => answer.headers.get(name) ?? undefined;
-  const receipt = text('meridian-receipt');
   const entries = {
     context: text('meridian-context'),
     etag: text('etag'),
     region: text('meridian-region'),
-    receipt: receipt === undefined ? undefined : (JSON.parse(receipt) as Api.Receipt),
+    receipt: receiptOf(answer),
   };
   return Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined));
+}
+
+function receiptOf({ headers }: HttpAnswer): Api.Receipt | undefined {
+  const text = headers.get('meridian-receipt');
+  return text === null ? undefined : (JSON.parse(text) as Api.Receipt);
 }
 
 /** Takes a bare list, or one that stands in an object under its name. */

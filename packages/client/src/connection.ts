@@ -1,4 +1,4 @@
-import { MeridianUnreachableError, problemOf } from './errors.ts';
+import { MeridianUnreachableError } from './errors.ts';
 
 export interface HttpRequest {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
@@ -7,8 +7,6 @@ export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string | undefined>>;
   readonly body?: string | Uint8Array;
   readonly timeoutMs?: number | undefined;
-  /** A status of 400 or above that is an answer all the same. */
-  readonly expectedStatus?: number;
 }
 
 export interface HttpAnswer {
@@ -36,17 +34,16 @@ export class HttpConnection {
   }
 
   /**
-   * A read whose kept-alive connection was closed under it is sent once more; nothing else ever is.
-   * @throws MeridianRequestError for statuses of 400 and above, MeridianUnreachableError where no answer came.
+   * The answer, whatever its status. A read whose kept-alive connection was closed under it is sent once more; nothing else
+   * ever is.
+   * @throws MeridianUnreachableError where no answer came.
    */
-  async send(request: HttpRequest): Promise<HttpAnswer> {
-    const answer = await this.#attempt(request).catch((error: unknown) => {
+  send(request: HttpRequest): Promise<HttpAnswer> {
+    return this.#attempt(request).catch((error: unknown) => {
       const isWorthAnother = error instanceof MeridianUnreachableError && error.wasSent && !error.isTimeout;
       if (request.method === 'GET' && isWorthAnother) return this.#attempt(request);
       throw error;
     });
-    if (answer.status < 400 || answer.status === request.expectedStatus) return answer;
-    throw problemOf(answer.status, new TextDecoder().decode(answer.bytes));
   }
 
   async #attempt(request: HttpRequest): Promise<HttpAnswer> {

@@ -51,8 +51,14 @@ export function adviceFor(status: number, code: string): RetryAdvice {
 const STANDARD_MEMBERS = new Set(['type', 'title', 'status', 'code', 'detail', 'instance', 'requestId']);
 
 /** Reads a problem document; of an answer that is none (a proxy's page), the status is what is known. */
-export function problemOf(status: number, text: string): MeridianRequestError {
-  const problem = parseObject(text);
+export function problemOf({
+  status,
+  bytes,
+}: {
+  readonly status: number;
+  readonly bytes: Uint8Array;
+}): MeridianRequestError {
+  const problem = parseObject(new TextDecoder().decode(bytes));
   if (!problem) return new MeridianRequestError(status, `HTTP_${status}`, `the server answered with status ${status}`);
   const code = typeof problem.code === 'string' ? problem.code : `HTTP_${status}`;
   const told = problem.detail ?? problem.title;

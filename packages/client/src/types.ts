@@ -2,6 +2,18 @@
 
 export type Level = 'eventual' | 'session' | 'quorum' | 'strong';
 
+/** One question to another node, and its answer. */
+export interface Hop {
+  readonly node: string;
+  readonly region: string;
+  /** Of the request's rounds, from 1. */
+  readonly round: number;
+  /** From the request's start until it was asked. */
+  readonly atMs: number;
+  /** From then until it had answered. */
+  readonly ms: number;
+}
+
 export interface Receipt {
   readonly region: string;
   readonly node: string;
@@ -9,7 +21,10 @@ export interface Receipt {
   readonly level: Level;
   readonly replicasAsked: number;
   readonly replicasAnswered: number;
-  readonly hops: readonly { readonly node: string; readonly region: string; readonly ms: number }[];
+  /** Rounds of messages to other replicas, one after another; 0 where the serving node's store alone answered. */
+  readonly rounds: number;
+  /** Answers that came before the request was decided. */
+  readonly hops: readonly Hop[];
   readonly tookMs: number;
   /** `null` where the node cannot tell. */
   readonly stalenessMs: number | null;
@@ -19,6 +34,7 @@ export interface Receipt {
 export interface AnswerHead {
   /** Opaque: hand it back with a write, to say what the write has seen. */
   readonly context?: string;
+  /** With its quotes, as it came: hand it back as it is in `ifMatch`. */
   readonly etag?: string;
   readonly region?: string;
   /** Only where one was asked for. */
@@ -56,6 +72,12 @@ export interface RawValue {
 export interface Written {
   /** Whether no live value was known before. */
   readonly isNew: boolean;
+  readonly head: AnswerHead;
+}
+
+export interface Deleted {
+  /** Whether a live value was known before. Where none was, nothing was written. */
+  readonly existed: boolean;
   readonly head: AnswerHead;
 }
 

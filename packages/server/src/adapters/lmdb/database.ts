@@ -16,9 +16,8 @@ import {
 } from './key-codec.ts';
 import { ValueArena } from './value-arena.ts';
 
-/** History: 1, the first; 2, with a log before the trees: `logNumber` is the last commit of it that they hold. */
+/** History: 1, the first; 2, with a log before the trees (`logNumber` is the last commit of it that they hold), and namespaces in registers. */
 const FORMAT = 2;
-const FORMAT_WITHOUT_LOG = 1;
 const STATE_KEY = 'state';
 const POSITION_PREFIX = 'position/';
 const NOTE_PREFIX = 'note/';
@@ -124,13 +123,13 @@ export class Database {
     const bytes = this.#root.getBinary(STATE_KEY);
     if (!bytes) return undefined;
     const { format, id, sequence, logNumber } = parse(bytes) as Head;
-    if (format !== FORMAT && format !== FORMAT_WITHOUT_LOG) throw new UnknownFormat(`format ${format}`);
+    if (format !== FORMAT) throw new UnknownFormat(`format ${format}`);
     const positions = new Map<StoreId, FollowPosition>();
     const notes = new Map<string, string>();
     for (const [name, value] of this.#named(POSITION_PREFIX))
       positions.set(name as StoreId, parse(value) as FollowPosition);
     for (const [name, value] of this.#named(NOTE_PREFIX)) notes.set(name, value.toString('utf8'));
-    return { state: { id, sequence, positions, notes }, logNumber: format === FORMAT ? logNumber : undefined };
+    return { state: { id, sequence, positions, notes }, logNumber };
   }
 
   *#named(prefix: string): Generator<[name: string, value: Buffer]> {
@@ -139,7 +138,7 @@ export class Database {
     }
   }
 
-  /** Durable when it returns. Also turns a store that had no log into one that has. */
+  /** Durable when it returns. */
   create(state: StoreState): void {
     this.#root.transactionSync(() => void this.#root.put(STATE_KEY, headBytes(state, 0)));
   }
@@ -250,8 +249,8 @@ interface Head {
 /** What the trees hold beside the records. */
 export interface TreeState {
   readonly state: StoreState;
-  /** The last commit of the log that they hold; `undefined` for a store from before there was a log. */
-  readonly logNumber: number | undefined;
+  /** The last commit of the log that they hold. */
+  readonly logNumber: number;
 }
 
 function headBytes({ id, sequence }: StoreState, logNumber: number): Buffer {

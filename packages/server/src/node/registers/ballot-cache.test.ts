@@ -3,14 +3,14 @@ import type { CacheEntry } from '@meridian/core/coordination/paxos/cache-entry';
 import type { RecordKey, StoreId } from '@meridian/core/ids';
 import { describe, expect, it } from 'vitest';
 import { BallotCache } from './ballot-cache.ts';
-import { valueOf } from './registers.testing.ts';
+import { writtenValue } from './registers.testing.ts';
 
 const MIB = 1024 * 1024;
 const proposer = proposerIdFor('us-1.a' as StoreId, 'life');
 const keyOf = (at: number): RecordKey => `shop.1\0key-${at}` as RecordKey;
 
 function entryOf(round: number, bytes = 1): CacheEntry {
-  const proposal = { ballot: { round, proposer }, value: valueOf(1, new Uint8Array(bytes)) };
+  const proposal = { ballot: { round, proposer }, value: writtenValue(1, new Uint8Array(bytes)) };
   return { ballot: { round: round + 1, proposer }, proposal, members: [] };
 }
 

@@ -3,7 +3,7 @@ import type { RegisterValue } from '@meridian/core/coordination/paxos/register';
 import type { StoreId } from '@meridian/core/ids';
 
 /** A value of a register, written by us-1. */
-export function valueOf(
+export function writtenValue(
   version: number,
   body: Uint8Array | null = Uint8Array.of(version),
   more: Partial<RegisterValue> = {},
