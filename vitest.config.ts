@@ -9,7 +9,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['packages/*/src/**/*.test.ts', 'test/{conformance,imports,docs,golden}/**/*.test.ts'],
+          include: ['packages/*/src/**/*.test.ts', 'test/{conformance,imports,docs,golden,histories}/**/*.test.ts'],
           testTimeout: 30_000,
         },
       },

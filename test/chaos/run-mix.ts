@@ -106,10 +106,10 @@ async function work(world: World, options: MixOptions): Promise<Histories> {
   const random = new SeededRandom(seed);
   const working = startClients({ histories, workload, random: random.fork() }, clients);
   const endMs = seconds * 1_000;
+  const nemesisRandom = random.fork();
   const isOver = () => sinceMs() >= endMs;
   const wait = (lowMs: number, highMs = lowMs) =>
     sleep(Math.max(0, Math.min(nemesisRandom.between(lowMs, highMs), endMs - sinceMs())));
-  const nemesisRandom = random.fork();
   const ticker = setInterval(() => options.progress?.(histories.counts(), endMs - sinceMs()), PROGRESS_MS);
   try {
     while (!isOver()) await mix.round({ world, random: nemesisRandom, isOver, wait });
@@ -145,13 +145,17 @@ async function startClients({ histories, workload, random }: Run, count: number)
   await Promise.all(Array.from({ length: count }, (_, at) => start(at)));
 }
 
-async function openNamespaces(world: World, isRehearsal: boolean): Promise<Access> {
-  const access: Access = {
+function accessOf(isRehearsal: boolean): Access {
+  return {
     strong: 'chaos-strong',
     eventual: 'chaos-eventual',
     level: isRehearsal ? 'quorum' : 'strong',
     hasConditions: !isRehearsal,
   };
+}
+
+async function openNamespaces(world: World, isRehearsal: boolean): Promise<Access> {
+  const access = accessOf(isRehearsal);
   const modes = { [access.strong]: isRehearsal ? 'eventual' : 'strong', [access.eventual]: 'eventual' };
   for (const [name, mode] of Object.entries(modes)) {
     const open = async () => {
@@ -175,12 +179,7 @@ async function openNamespaces(world: World, isRehearsal: boolean): Promise<Acces
 async function afterwards(world: World, histories: Histories, options: MixOptions): Promise<readonly Finding[]> {
   const end = world.unexpectedEnd();
   const died: readonly Finding[] = end === undefined ? [] : [{ check: 'recovery', key: '', text: end }];
-  const access: Access = {
-    strong: 'chaos-strong',
-    eventual: 'chaos-eventual',
-    level: options.isRehearsal ? 'quorum' : 'strong',
-    hasConditions: !options.isRehearsal,
-  };
+  const access = accessOf(options.isRehearsal ?? false);
   return [...died, ...(await quietReads(world, access, histories, new SeededRandom(options.seed)))];
 }
 

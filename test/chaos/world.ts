@@ -1,5 +1,4 @@
 import { rm } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Cluster, newCluster } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
 import { ask } from '../support/http.ts';
@@ -210,7 +209,6 @@ export class World {
       withinMs: HEAL_MS_MAX,
       everyMs: 200,
     });
-    await sleep(0);
   }
 }
 

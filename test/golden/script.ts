@@ -2,7 +2,7 @@ import type { NodeName, RegionName, StoreName } from '@meridian/core/ids';
 import type { Layout, LayoutRegion } from '@meridian/core/placement/layout';
 import { MeridianError } from '@meridian/core/wire/errors';
 import { NO_BUGS } from '@meridian/server/node/planted-bugs';
-import type { Level, ReadAnswer, RequestOptions } from '@meridian/server/node/service';
+import type { Level, ReadAnswer, RequestOptions, WriteConditions } from '@meridian/server/node/service';
 import type { Member } from '../simulation/member.ts';
 import { SeededRandom } from '../simulation/seeded-random.ts';
 import { SimulatedCluster } from '../simulation/simulated-cluster.ts';
@@ -20,8 +20,9 @@ const decoder = new TextDecoder();
  * arrow. Lines:
  *
  *   put KEY=VALUE at REGION [level LEVEL] [context of READER] [ttl SECONDS] [in NAMESPACE] [session NAME]
+ *     in namespaces of mode strong also: [if-match READER] [if-absent] [request NAME]
  *   get KEY at REGION [as READER] [level LEVEL] [in NAMESPACE] [session NAME]
- *   delete KEY at REGION | list at REGION | ledger KEY at REGION in NAMESPACE
+ *   delete KEY at REGION [in NAMESPACE] [if-match READER] | list at REGION | ledger KEY at REGION in NAMESPACE
  *   namespace NAME JSON at REGION
  *   split REGION REGION | cut off REGION | heal | crash REGION | wipe REGION | backup REGION | restore REGION | restart REGION | wait SECONDS | settle
  */
@@ -116,7 +117,9 @@ class Player {
       requestId: 'golden',
       level: (option('level') ?? (session ? 'session' : 'eventual')) as Level,
       timeoutMs: 2_000,
+      isDefaultLevel: option('level') === undefined && session === undefined,
       session: session && this.#sessions.get(session),
+      conditions: this.#conditionsOf(rest, option),
     };
     const remember = (token: string): void => void (session && this.#sessions.set(session, token));
     switch (verb) {
@@ -163,11 +166,21 @@ class Player {
           JSON.parse(rest[1] ?? '{}'),
           options,
         );
-        return `${isNew ? 'created' : 'changed'} ${made.conflict}`;
+        return `${isNew ? 'created' : 'changed'} ${made.mode === 'strong' ? 'strong' : made.conflict}`;
       }
       default:
         return this.#disturb(verb, rest);
     }
+  }
+
+  /** What a change depends on, where the line names anything. */
+  #conditionsOf(rest: readonly string[], option: (name: string) => string | undefined): WriteConditions | undefined {
+    const reader = option('if-match');
+    const etag = reader && this.#readers.get(reader)?.head.etag;
+    const idempotencyKey = option('request');
+    const ifNoneMatch = rest.includes('if-absent') ? '*' : undefined;
+    if (!etag && !ifNoneMatch && !idempotencyKey) return undefined;
+    return { ifMatch: etag && `"${etag}"`, ifNoneMatch, idempotencyKey };
   }
 
   async #disturb(verb: string, rest: readonly string[]): Promise<string> {

@@ -1,4 +1,3 @@
-import { casRegisterModel } from './model.ts';
 import type { Operation, Outcome } from './operation.ts';
 
 /** What a random history is made from; a source of choices, so that a test can shrink what it finds. */
@@ -116,5 +115,3 @@ function operationAt(
     returnedMs: returnedAt,
   };
 }
-
-export const RANDOM_HISTORY_MODEL = casRegisterModel;

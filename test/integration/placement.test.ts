@@ -61,6 +61,8 @@ describe('a namespace that ap-northeast holds nothing of, used through ap-northe
       expect(receipt.hops).toContainEqual({
         node: `${receipt.region}-1`,
         region: receipt.region,
+        round: 1,
+        atMs: expect.any(Number),
         ms: expect.any(Number),
       });
       expect([receipt.level, receipt.replicasAnswered]).toEqual(at % 2 === 0 ? ['eventual', 1] : ['quorum', 2]);

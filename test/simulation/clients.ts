@@ -311,7 +311,10 @@ export class Clients {
       'session',
       session.token === undefined ? {} : { session: session.token },
     );
-    if (!done) return;
+    if (!done) {
+      session.refused();
+      return;
+    }
     session.token = done.answer.head.session;
     session.wrote(keyIn(namespace, key), done.vector);
   }
@@ -323,7 +326,10 @@ export class Clients {
     key: string,
   ): Promise<void> {
     const answer = await this.read(member, namespace, key, 'session', session.token);
-    if (!answer) return;
+    if (!answer) {
+      session.refused();
+      return;
+    }
     const writers = answer.values
       .map((value) => this.#sessionsOfBodies.get(decoder.decode(value.body)))
       .filter((seen) => seen !== undefined);

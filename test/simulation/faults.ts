@@ -10,9 +10,17 @@ export class Faults {
   readonly #cluster: SimulatedCluster;
   readonly #random: SeededRandom;
   readonly #tell: (line: string) => void;
+  readonly #onWipe: (member: Member) => void;
   #isOver = false;
 
-  constructor(cluster: SimulatedCluster, random: SeededRandom, tell: (line: string) => void) {
+  /** `onWipe` is told before the disk is gone. */
+  constructor(
+    cluster: SimulatedCluster,
+    random: SeededRandom,
+    tell: (line: string) => void,
+    onWipe: (member: Member) => void,
+  ) {
+    this.#onWipe = onWipe;
     this.#cluster = cluster;
     this.#random = random;
     this.#tell = tell;
@@ -30,12 +38,16 @@ export class Faults {
       () => this.#weather(),
       () => this.#weather(),
       () => this.#split(),
-      () => this.#split(),
+      () => this.#halves(),
       () => this.#oneWay(),
+      () => this.#ring(),
       () => this.#heal(),
       () => this.#heal(),
       () => this.#crash(),
       () => this.#crash(),
+      () => this.#powerLoss(),
+      () => this.#pause(),
+      () => this.#wipe(),
       () => this.#reset(),
       () => this.#clock(),
       () => this.#disk(),
@@ -62,10 +74,34 @@ export class Faults {
     const others = this.#random.chance(0.5) ? this.#cluster.members : [this.#random.pick(this.#cluster.members)];
     this.#tell(`split ${alone.name} from ${others.map(({ name }) => name).join(' ')}`);
     for (const other of others) {
-      if (other === alone) continue;
-      this.#cluster.network.cut(alone.name, other.name);
-      this.#cluster.network.cut(other.name, alone.name);
+      if (other !== alone) this.#cutBoth(alone, other);
     }
+  }
+
+  #halves(): void {
+    const left = this.#cluster.members.filter(() => this.#random.chance(0.5));
+    const right = this.#cluster.members.filter((member) => !left.includes(member));
+    this.#tell(`halves: ${namesOf(left)} | ${namesOf(right)}`);
+    for (const one of left) for (const other of right) this.#cutBoth(one, other);
+  }
+
+  /** Each sees its neighbours only: majorities that overlap, and no two alike. */
+  #ring(): void {
+    const { members } = this.#cluster;
+    this.#tell('ring split');
+    for (const [at, one] of members.entries()) {
+      for (const [otherAt, other] of members.entries()) {
+        const steps = Math.abs(at - otherAt);
+        // Of three all are neighbours: the first and the last are cut, and the middle one sees both.
+        const isNeighbour = steps <= 1 || (members.length > 3 && steps === members.length - 1);
+        if (!isNeighbour && at < otherAt) this.#cutBoth(one, other);
+      }
+    }
+  }
+
+  #cutBoth(one: Member, other: Member): void {
+    this.#cluster.network.cut(one.name, other.name);
+    this.#cluster.network.cut(other.name, one.name);
   }
 
   #oneWay(): void {
@@ -86,11 +122,50 @@ export class Faults {
     if (!member.process) return;
     this.#tell(`crash ${member.name}`);
     this.#cluster.crash(member);
-    this.#cluster.time.at(this.#random.between(100, 6_000), () => {
+    // Often so soon that what it had asked is answered in its next life.
+    this.#restartWithin(member, this.#random.chance(0.3) ? 60 : 6_000);
+  }
+
+  #restartWithin(member: Member, limitMs: number): void {
+    this.#cluster.time.at(this.#random.between(10, limitMs), () => {
       if (member.process || this.#isOver) return;
       this.#tell(`restart ${member.name}`);
       void this.#cluster.start(member);
     });
+  }
+
+  /** All at once. */
+  #powerLoss(): void {
+    if (this.#random.chance(0.5)) return;
+    this.#tell('all lose power');
+    for (const member of this.#cluster.alive) {
+      this.#cluster.crash(member);
+      this.#restartWithin(member, 1_500);
+    }
+  }
+
+  /** Past every timeout. */
+  #pause(): void {
+    const member = this.#random.pick(this.#cluster.members);
+    const { process } = member;
+    if (!process || process.clock.isPaused) return;
+    this.#tell(`pause ${member.name}`);
+    this.#cluster.pause(member);
+    this.#cluster.time.at(this.#random.between(500, 9_000), () => {
+      if (member.process !== process) return;
+      this.#tell(`resume ${member.name}`);
+      this.#cluster.resume(member);
+    });
+  }
+
+  /** One disk at a time: what a majority has is on another as long as no second one is lost before the first is filled again. */
+  #wipe(): void {
+    const member = this.#random.pick(this.#cluster.members);
+    if (!this.#cluster.members.every(({ process }) => process?.node.figures().isFilled)) return;
+    this.#tell(`wipe ${member.name}`);
+    this.#onWipe(member);
+    this.#cluster.replaceDisk(member);
+    this.#restartWithin(member, 3_000);
   }
 
   #reset(): void {
@@ -112,6 +187,7 @@ export class Faults {
     this.#tell(`disk of ${name}: ${['slow', 'failing', 'full'][kind]}`);
     if (kind === 0) disk.slowness = this.#random.between(5, 100);
     if (kind === 1) disk.failureShare = this.#random.between(0.05, 0.5);
+    if (kind === 1) disk.doubtShare = this.#random.pick([0, 0.5]);
     if (kind === 2) disk.isFull = true;
     this.#cluster.time.at(this.#random.between(200, 3_000), () => mend({ disk }));
   }
@@ -123,6 +199,7 @@ export class Faults {
     this.#cluster.network.heal();
     for (const member of this.#cluster.members) {
       mend(member);
+      this.#cluster.resume(member);
       this.#cluster.jumpClock(member, 0);
       if (!member.process) await this.#cluster.start(member);
     }
@@ -132,5 +209,10 @@ export class Faults {
 function mend({ disk }: Pick<Member, 'disk'>): void {
   disk.slowness = 1;
   disk.failureShare = 0;
+  disk.doubtShare = 0;
   disk.isFull = false;
+}
+
+function namesOf(members: readonly Member[]): string {
+  return members.map(({ name }) => name).join(' ');
 }

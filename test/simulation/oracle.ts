@@ -32,6 +32,8 @@ const textOf = (body: Uint8Array | null): string => (body === null ? '' : decode
  */
 export class Oracle implements StoreWatcher {
   readonly registers = new RegisterOracle();
+  /** What it witnesses it witnesses inside the nodes, which must not be the ones to deal with what is broken. */
+  onBroken: (error: unknown) => void = () => undefined;
   readonly #byName = new Map<string, KnownWrite>();
   readonly #byBody = new Map<string, KnownWrite>();
   readonly #bodyOfDot = new Map<string, string>();
@@ -67,7 +69,19 @@ export class Oracle implements StoreWatcher {
     }
   }
 
+  #guarded(check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      this.onBroken(error);
+    }
+  }
+
   onDurable(_member: Member, key: RecordKey, record: VersionedRecord): void {
+    this.#guarded(() => this.#witness(key, record));
+  }
+
+  #witness(key: RecordKey, record: VersionedRecord): void {
     if (namespaceIdOf(key) === CATALOG_NAMESPACE) return;
     for (const sibling of record.siblings) {
       const name = dotText(sibling.dot);
@@ -80,7 +94,7 @@ export class Oracle implements StoreWatcher {
   }
 
   onRegisterDurable(member: Member, key: RecordKey, state: RegisterState): void {
-    this.registers.onDurable(member, key, state);
+    this.#guarded(() => this.registers.onDurable(member, key, state));
   }
 
   writesOf(key: RecordKey): readonly KnownWrite[] {
@@ -95,6 +109,16 @@ export class Oracle implements StoreWatcher {
 
   get acknowledgedCount(): number {
     return this.#acknowledged.size;
+  }
+
+  /** What was acknowledged on this disk alone goes with it: that is what the level promises, and no more. */
+  onWipe(lost: Member, holdersOf: (key: RecordKey) => readonly Member[]): void {
+    for (const [name, { key, dot }] of this.#acknowledged) {
+      const isElsewhere = holdersOf(key).some(
+        ({ disk }) => disk !== lost.disk && disk.durableRecord(key) && covers(vectorOf(disk, key), dot),
+      );
+      if (!isElsewhere) this.#acknowledged.delete(name);
+    }
   }
 
   /** Invariant 8: at this moment, how many of the holders would still have the write after a crash. */

@@ -241,8 +241,7 @@ export class RegisterOracle {
       for (const member of this.holdersOf(key)) {
         const bytes = member.disk.durableRecord(key);
         const { accepted, committed } = bytes && isRegisterBytes(bytes) ? decodeRegister(bytes) : EMPTY_REGISTER;
-        const isSettled = textOf(accepted?.value ?? null) === textOf(committed?.value ?? null);
-        if (isSettled && textOf(committed?.value ?? null) === highest.text) continue;
+        if (textOf(committed?.value ?? null) === highest.text) continue;
         return `${key} is ${highest.text} by ${ballotText(highest.ballot)}; ${member.name} knows ${proposalText(committed)}, has accepted ${proposalText(accepted)}`;
       }
     }

@@ -97,11 +97,17 @@ class Run {
     const random = new SeededRandom(seed);
     this.#cluster = new SimulatedCluster(layoutFor(seed), this.#time, random.fork(), this.#trace, bugs, this.#oracle);
     this.#clients = new Clients(this.#cluster, random.fork(), this.#oracle, this.#trace);
-    this.#faults = new Faults(this.#cluster, random.fork(), (line) => this.#tell(line));
+    this.#faults = new Faults(
+      this.#cluster,
+      random.fork(),
+      (line) => this.#tell(line),
+      (member) => this.#oracle.onWipe(member, (key) => this.#holdersOf(key)),
+    );
     this.#cluster.network.inspect = (from, to, message) => this.#inspect(from, to, message);
     this.#chaosMs = random.between(8_000, 20_000);
     this.#clientCount = 5 + random.below(4);
     this.#contenders = seed % 4 === 1 ? CONTENDERS : 0;
+    this.#oracle.onBroken = (error) => (this.#broken ??= error);
     this.#oracle.registers.holdersOf = (key) => this.#holdersOf(key);
   }
 

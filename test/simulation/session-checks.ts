@@ -4,14 +4,26 @@ import { InvariantBroken } from './invariant-broken.ts';
 /** What a session must see from now on, key by key. */
 export type MustSee = ReadonlyMap<string, VersionVector>;
 
+const REFUSALS_MAX = 5;
+
 /** The four session guarantees, kept by hand for one client (invariant 5). */
 export class SessionChecks {
   readonly name: string;
   token: string | undefined;
   #mustSee = new Map<string, VersionVector>();
+  #refusals = 0;
 
   constructor(name: string) {
     this.name = name;
+  }
+
+  /** The token names writes that went with a lost disk: no replica will ever cover it. The client begins anew. */
+  refused(): void {
+    this.#refusals += 1;
+    if (this.#refusals < REFUSALS_MAX) return;
+    this.#refusals = 0;
+    this.token = undefined;
+    this.#mustSee = new Map();
   }
 
   snapshot(): MustSee {

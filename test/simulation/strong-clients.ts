@@ -255,6 +255,8 @@ export class StrongClients {
 
   #beginChange(place: Place, { f, input, ttlSeconds }: Change, member: Member): Underway {
     const expires = (ttlSeconds ?? 0) > 0;
+    if (place.namespace.mode === 'eventual' && (f === 'delete' || f === 'create'))
+      return this.#history.beginBlind({ key: nameOf(place), value: input, at: member.name });
     const value = f === 'cas-delete' || f === 'cas' || f === 'write' || f === 'create' ? input : null;
     return this.#history.begin({ f, key: nameOf(place), value, at: member.name, expires });
   }

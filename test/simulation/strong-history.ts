@@ -39,9 +39,32 @@ export class StrongHistory {
     return this.#recorder.events;
   }
 
+  /**
+   * A change that is told whether something was there. Registers of Attiya, Bar-Noy and Dolev only read and write: so one
+   * that is done is a write, whatever was there, and one that is refused is a read, whose answer holds like any other.
+   */
+  beginBlind({ key, value, at }: Omit<Doing, 'f'>): Underway {
+    const write = this.begin({ f: 'write', key, value, at });
+    const refusal = this.begin(value === null ? { f: 'delete', key, at } : { f: 'create', key, value, at });
+    return {
+      ok: (result, tag) => {
+        write.ok(result, tag);
+        refusal.failed('DONE');
+      },
+      failed: (code) => {
+        write.failed('REFUSED');
+        refusal.failed(code);
+      },
+      unknown: () => {
+        write.unknown();
+        refusal.failed('UNKNOWN');
+      },
+    };
+  }
+
   begin({ f, key, value, at, expires }: Doing): Underway {
     // Each its own process: what is told of one is told of no other.
-    const complete = this.#recorder.invoke(this.#recorder.newProcess(), { f, key, value, at });
+    const complete = this.#recorder.invoke(this.#recorder.newProcess(), { f, key, value: value ?? null, at });
     if (expires) this.#recorder.invoke(this.#recorder.newProcess(), { f: 'cas-delete', key, value, at: 'its expiry' });
     return {
       ok: (result, tag) => complete({ type: 'ok', value: result, tag }),

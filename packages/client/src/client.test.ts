@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MeridianClient } from './client.ts';
 import type { MeridianRequestError, MeridianUnreachableError } from './errors.ts';
 import { parseExact } from './exact-json.ts';
+import type { Receipt } from './types.ts';
 
 interface Seen {
   readonly method: string;
@@ -88,6 +89,54 @@ describe('MeridianClient', () => {
     expect(seen.slice(2).map(({ headers }) => headers['meridian-session'])).toEqual([undefined, undefined]);
   });
 
+  it('takes the session along from an answer that there is nothing', async () => {
+    answer = (_request, response) => {
+      response.setHeader('meridian-session', 'gone');
+      problem(response, 404, { code: 'KEY_NOT_FOUND', detail: 'no' });
+    };
+    const carrying = client();
+    await carrying.get('k');
+    expect(carrying.session).toBe('gone');
+  });
+
+  it('hands the tag of an answer back as a condition', async () => {
+    answer = (_request, response) => response.setHeader('etag', '"v3.1"').end('{}');
+    const { head } = await client().put('k', 1, { ifNoneMatch: '*', idempotencyKey: 'order 7' });
+    await client().put('k', 2, { ifMatch: head.etag as string });
+    await client().delete('k', { ifMatch: 'v3.1' });
+    await client().create('k', 1, { idempotencyKey: 'x' });
+    expect(
+      seen.map(({ headers }) => [headers['if-none-match'], headers['if-match'], headers['idempotency-key']]),
+    ).toEqual([
+      ['*', undefined, 'order 7'],
+      [undefined, '"v3.1"', undefined],
+      [undefined, '"v3.1"', undefined],
+      [undefined, undefined, 'x'],
+    ]);
+  });
+
+  it.each(['', ' x', 'x\ny', 'schl\u00fcssel', 'x'.repeat(257)])(
+    'refuses the idempotency key %j before it is sent',
+    async (idempotencyKey) => {
+      await expect(client().put('k', 1, { idempotencyKey })).rejects.toMatchObject({ code: 'INVALID_PARAMETER' });
+      expect(seen).toEqual([]);
+    },
+  );
+
+  it('hands over the receipt of every answer about a key', async () => {
+    answer = ({ method }, response) => {
+      response.setHeader('meridian-receipt', `{"rounds":${seen.length}}`);
+      if (method === 'DELETE') problem(response, 404, { code: 'KEY_NOT_FOUND', detail: 'no' });
+      else response.end('{}');
+    };
+    const receipts: Receipt[] = [];
+    const asking = client({ receipt: (receipt: Receipt) => receipts.push(receipt) });
+    await asking.get('k');
+    expect((await asking.delete('k')).head.receipt).toEqual({ rounds: 2 });
+    expect(receipts).toEqual([{ rounds: 1 }, { rounds: 2 }]);
+    expect(seen.map(({ headers }) => headers['meridian-receipt'])).toEqual(['1', '1']);
+  });
+
   it('keeps its connections', async () => {
     const one = client();
     for (let at = 0; at < 20; at++) await one.get('k');
@@ -98,7 +147,7 @@ describe('MeridianClient', () => {
     answer = (_request, response) => problem(response, 404, { code: 'KEY_NOT_FOUND', detail: 'no' });
     expect(await client().get('k')).toBeUndefined();
     expect(await client().getRaw('k')).toBeUndefined();
-    expect(await client().delete('k')).toBe(false);
+    expect(await client().delete('k')).toEqual({ existed: false, head: {} });
     answer = (_request, response) =>
       problem(response, 404, { code: 'NAMESPACE_NOT_FOUND', detail: 'no such namespace' });
     await expect(client().get('k')).rejects.toMatchObject({ code: 'NAMESPACE_NOT_FOUND' });

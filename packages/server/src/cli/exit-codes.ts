@@ -28,6 +28,8 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof MeridianUnreachableError) return EXIT.unreachable;
   if (!(error instanceof MeridianRequestError)) return EXIT.failed;
   if (error.status === 404) return EXIT.notFound;
+  // A script that reads and tries again on a conflict would do so for ever: this condition can never hold.
+  if (error.code === 'CONDITION_NEEDS_STRONG_NAMESPACE') return EXIT.failed;
   return error.status === 409 || error.status === 412 ? EXIT.conflict : EXIT.failed;
 }
 

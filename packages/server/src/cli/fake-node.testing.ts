@@ -96,20 +96,23 @@ export class FakeNode {
     }
     const key = decodeURIComponent(encoded);
     const found = this.values.get(idOf(key));
+    const receipt = request.headers['meridian-receipt'] === '1' ? { 'meridian-receipt': JSON.stringify(RECEIPT) } : {};
+    const headers = { ...receipt, etag: `"${TAG}"` };
+    if (method !== 'GET' && ![undefined, '*', `"${TAG}"`].includes(request.headers['if-match']))
+      return problem(412, 'CONDITION_FAILED', 'the key has another version than the one named');
     if (method === 'PUT') {
       this.#put(idOf(key), body, request.headers['content-type'] ?? '');
-      return { status: found ? 200 : 201, body: { key } };
+      return { status: found ? 200 : 201, body: { key }, headers };
     }
-    if (!found) return problem(404, 'KEY_NOT_FOUND', 'The key has no live value.');
+    if (!found) return { ...problem(404, 'KEY_NOT_FOUND', 'The key has no live value.'), headers: receipt };
     if (method === 'DELETE') {
       this.values.delete(idOf(key));
-      return { status: 204 };
+      return { status: 204, headers };
     }
     if (request.headers.accept === 'application/octet-stream') {
-      return { status: 200, raw: found.bytes, headers: { 'content-type': found.contentType } };
+      return { status: 200, raw: found.bytes, headers: { ...headers, 'content-type': found.contentType } };
     }
-    const receipt = request.headers['meridian-receipt'] === '1' ? { 'meridian-receipt': JSON.stringify(RECEIPT) } : {};
-    return { status: 200, raw: Buffer.from(envelopeText(key, found)), headers: receipt };
+    return { status: 200, raw: Buffer.from(envelopeText(key, found)), headers };
   }
 
   #create(body: Buffer, idOf: (key: string) => string): Reply {
@@ -191,6 +194,8 @@ export class FakeNode {
   }
 }
 
+/** Of every value. */
+const TAG = 'v3.1';
 const RECEIPT = {
   region: 'us-east',
   node: 'us-east-1',
@@ -198,7 +203,8 @@ const RECEIPT = {
   level: 'quorum',
   replicasAsked: 3,
   replicasAnswered: 2,
-  hops: [],
+  rounds: 1,
+  hops: [{ node: 'eu-central-1', region: 'eu-central', round: 1, atMs: 0, ms: 91 }],
   tookMs: 91,
   stalenessMs: null,
 };

@@ -70,6 +70,40 @@ describe('put and get', () => {
     );
   });
 
+  it('ask for a level only where somebody has named one', async () => {
+    await meridian(['put', 'k', '1']);
+    await meridian(['put', 'k', '1'], { env: { MERIDIAN_CONSISTENCY: 'quorum' } });
+    await meridian(['put', 'k', '1', '--consistency', 'strong'], { env: { MERIDIAN_CONSISTENCY: 'quorum' } });
+    expect(node.requests.map(({ path }) => path)).toEqual([
+      '/kv/k',
+      '/kv/k?consistency=quorum',
+      '/kv/k?consistency=strong',
+    ]);
+  });
+
+  it('draw what a request waited for, of an answer that there is nothing too', async () => {
+    const drawn =
+      /round 1 {2}eu-central-1 {2}eu-central {2}━+ +91 ms\n1 round · 2 of 3 replicas answered · 91 ms in all\n/;
+    for (const args of [
+      ['put', 'k', '1'],
+      ['get', 'k'],
+      ['delete', 'k'],
+      ['get', 'k'],
+    ])
+      expect((await meridian([...args, '--explain'])).err).toMatch(drawn);
+    const { out, err } = await meridian(['put', 'k', '1', '--explain', '--json']);
+    expect(err).toBe('');
+    expect(JSON.parse(out)).toMatchObject({ etag: 'v3.1', receipt: { rounds: 1, hops: [{ ms: 91 }] } });
+    for (const args of [
+      ['get', 'k'],
+      ['delete', 'k'],
+    ])
+      expect(JSON.parse((await meridian([...args, '--explain', '--json'])).out)).toMatchObject({
+        key: 'k',
+        receipt: { rounds: 1 },
+      });
+  });
+
   it('carry a session in a file from one command to the next', async () => {
     await meridian(['put', 'k', '1', '--session', 's.token']);
     await meridian(['get', 'k', '--session', 's.token']);
@@ -77,6 +111,40 @@ describe('put and get', () => {
     expect(node.requests[0]?.path).toContain('consistency=session');
     expect(node.requests[1]?.headers['meridian-session']).toBe('token-1');
     expect(readFileSync(join(folder, 's.token'), 'utf8')).toBe('token-2\n');
+  });
+});
+
+describe('conditions', () => {
+  it('name the tag that get has shown, however it is quoted', async () => {
+    await meridian(['put', 'k', '1']);
+    const { etag } = JSON.parse((await meridian(['get', 'k', '--json'])).out) as { etag: string };
+    expect(etag).toBe('v3.1');
+    for (const tag of [etag, `"${etag}"`, '*'])
+      expect((await meridian(['put', 'k', '2', '--if-match', tag])).code).toBe(0);
+    expect(await meridian(['put', 'k', '9', '--if-match', 'v2.1'])).toEqual({
+      code: 4,
+      out: '',
+      err: 'meridian: the key has another version than the one named (CONDITION_FAILED)\n',
+    });
+    expect((await meridian(['delete', 'k', '--if-match', 'v2.1'])).code).toBe(4);
+    expect((await meridian(['get', 'k'])).out).toBe('2');
+    expect((await meridian(['delete', 'k', '--if-match', etag])).code).toBe(0);
+  });
+
+  it('say so where they can never hold, and not that somebody else was faster', async () => {
+    node.intercept = () => ({ status: 409, body: { code: 'CONDITION_NEEDS_STRONG_NAMESPACE', detail: 'no' } });
+    expect((await meridian(['put', 'k', '1', '--if-match', 'v1.1'])).code).toBe(1);
+  });
+
+  it('send an idempotency key as it is', async () => {
+    await meridian(['put', 'k', '1', '--idempotency-key', 'order 7']);
+    await meridian(['put', 'n', '1', '--create', '--idempotency-key', 'order 8']);
+    await meridian(['delete', 'k', '--idempotency-key', 'order 9']);
+    expect(node.requests.map(({ method, headers }) => [method, headers['idempotency-key']])).toEqual([
+      ['PUT', 'order 7'],
+      ['POST', 'order 8'],
+      ['DELETE', 'order 9'],
+    ]);
   });
 });
 
@@ -116,6 +184,11 @@ describe('exit codes', () => {
     [['get', 'k', '--nope']],
     [['put', 'k']],
     [['put', 'k', '1', '--ttl', '0']],
+    [['put', 'k', '1', '--if-match', '']],
+    [['put', 'k', '1', '--idempotency-key', '']],
+    [['put', 'k', '1', '--create', '--if-match', 'v1.1']],
+    [['delete', 'a', 'b', '--if-match', 'v1.1']],
+    [['delete', 'a', 'b', '--idempotency-key', 'x']],
     [['get', 'k', '--consistency', 'much']],
     [['list', '--limit', '0']],
     [['import', 'missing.ndjson']],

@@ -1,35 +1,42 @@
 import type { Command } from 'commander';
 import type { Dependencies } from './dependencies.ts';
-import { addKeyOptions, examples } from './options.ts';
+import { addConditionOptions, addExplainOption, addKeyOptions, examples } from './options.ts';
 
 export function addKeyCommands(root: Command, dependencies: Dependencies): void {
-  addKeyOptions(
-    root
-      .command('get')
-      .argument('<KEY>')
-      .summary('print a value')
-      .description('Prints the value of a key: as it was written where the output is piped, readable on a terminal.'),
+  addExplainOption(
+    addKeyOptions(
+      root
+        .command('get')
+        .argument('<KEY>')
+        .summary('print a value')
+        .description('Prints the value of a key: as it was written where the output is piped, readable on a terminal.'),
+    ),
   )
-    .option('--json', 'print value, siblings, context, region and time as JSON')
+    .option('--json', 'print value, siblings, context, entity tag, region and time as JSON')
     .addHelpText(
       'after',
       examples(
         'meridian get cart:7',
         'meridian get photo:1 > photo.png',
         'meridian get cart:7 --consistency quorum --receipt --json',
+        'meridian get cart:7 --consistency strong --explain',
       ),
     )
     .action(async (key: string, flags) => (await import('./commands/get.ts')).get(key, flags, dependencies));
 
-  addKeyOptions(
-    root
-      .command('put')
-      .argument('<KEY>')
-      .argument('[VALUE]', 'the value; - reads it from stdin')
-      .summary('write a value')
-      .description(
-        'Writes a value. VALUE is kept as JSON where it is JSON, else as text; of a file the bytes are kept.',
+  addConditionOptions(
+    addExplainOption(
+      addKeyOptions(
+        root
+          .command('put')
+          .argument('<KEY>')
+          .argument('[VALUE]', 'the value; - reads it from stdin')
+          .summary('write a value')
+          .description(
+            'Writes a value. VALUE is kept as JSON where it is JSON, else as text; of a file the bytes are kept.',
+          ),
       ),
+    ),
   )
     .option('--file <FILE>', 'take the value from a file')
     .option('--type <TYPE>', 'media type; the value is then kept byte for byte under it')
@@ -44,19 +51,24 @@ export function addKeyCommands(root: Command, dependencies: Dependencies): void 
         'meridian put note hello',
         'meridian put photo:1 --file photo.png --type image/png',
         'date | meridian put now - --ttl 60',
+        'meridian put balance 90 --namespace bank --if-match "$tag"',
       ),
     )
     .action(async (key: string, value: string | undefined, flags) =>
       (await import('./commands/put.ts')).put(key, value, flags, dependencies),
     );
 
-  addKeyOptions(
-    root
-      .command('delete')
-      .alias('del')
-      .argument('<KEY...>')
-      .summary('delete keys')
-      .description('Deletes keys. Exit code 3 where one of them had no live value.'),
+  addConditionOptions(
+    addExplainOption(
+      addKeyOptions(
+        root
+          .command('delete')
+          .alias('del')
+          .argument('<KEY...>')
+          .summary('delete keys')
+          .description('Deletes keys. Exit code 3 where one of them had no live value.'),
+      ),
+    ),
   )
     .option('--context <CONTEXT>', 'delete exactly what this context has seen (one key only)')
     .option('--json', 'print the outcome as JSON lines')

@@ -43,6 +43,18 @@ export function addKeyOptions(command: Command): Command {
     .option('--receipt', 'print who served the request, and how, on stderr');
 }
 
+/** For commands about one key at a time. */
+export function addExplainOption(command: Command): Command {
+  return command.option('--explain', 'draw on stderr which nodes were waited for, round by round, and how long');
+}
+
+/** For commands that write one key. */
+export function addConditionOptions(command: Command): Command {
+  return command
+    .option('--if-match <TAG>', 'only where the value has this entity tag, or * for any value (exit code 4)')
+    .option('--idempotency-key <TEXT>', 'sent again with the same TEXT, it is applied once (kept for an hour)');
+}
+
 export function examples(...lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`;
 }

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { MeridianClient } from '@meridian/client/client';
+import type { Level, Receipt } from '@meridian/client/types';
 import { readSettings } from '../config/read-settings.ts';
 import { SettingError } from '../config/setting-error.ts';
 import type { SettingName, Settings } from '../config/settings.ts';
@@ -16,6 +17,8 @@ export interface ClientFlags {
   /** A file that keeps the session's token from command to command. */
   readonly session?: string;
   readonly receipt?: boolean;
+  /** Draws the receipt. */
+  readonly explain?: boolean;
   readonly json?: boolean;
 }
 
@@ -29,25 +32,38 @@ export function settingsFor<Name extends SettingName>(
 
 type Parse = (text: string) => unknown;
 
-/** Runs one command's requests with a client as flags and settings ask for it, and keeps the session's token where a file is named. */
+/**
+ * Runs one command's requests with a client as flags and settings ask for it, and keeps the session's token where a file is
+ * named. `receipts` gathers those of its answers, where any were asked for.
+ */
 export async function withClient<Result>(
   flags: ClientFlags,
   dependencies: Dependencies,
-  work: (client: MeridianClient) => Promise<Result>,
+  work: (client: MeridianClient, receipts: readonly Receipt[]) => Promise<Result>,
   parse?: Parse,
 ): Promise<Result> {
   const file = flags.session === undefined ? undefined : resolve(dependencies.folder, flags.session);
-  const settings = settingsFor(['endpoint', 'namespace', 'consistency', 'timeoutMs'], flags, dependencies);
+  const { consistency, ...settings } = settingsFor(
+    ['endpoint', 'namespace', 'consistency', 'timeoutMs'],
+    flags,
+    dependencies,
+  );
+  const receipts: Receipt[] = [];
   const client = new MeridianClient({
     ...settings,
-    consistency: file !== undefined && flags.consistency === undefined ? 'session' : settings.consistency,
-    receipt: flags.receipt ?? false,
+    ...levelOf(file !== undefined && flags.consistency === undefined ? 'session' : consistency),
+    receipt: (flags.receipt || flags.explain) === true && ((receipt) => receipts.push(receipt)),
     session: (file !== undefined && tokenIn(file)) || true,
     ...(parse ? { parse } : {}),
   });
-  const result = await work(client);
+  const result = await work(client, receipts);
   if (file !== undefined && client.session !== undefined) writeFileSync(file, `${client.session}\n`, { mode: 0o600 });
   return result;
+}
+
+/** Only a level that somebody has named is asked for: a namespace may promise more than any default would. */
+function levelOf(consistency: Level | undefined): { readonly consistency?: Level } {
+  return consistency === undefined ? {} : { consistency };
 }
 
 function tokenIn(file: string): string | undefined {

@@ -124,8 +124,7 @@ export const SETTINGS = {
     scope: 'client',
     kind: choice('eventual', 'session', 'quorum', 'strong'),
     placeholder: 'LEVEL',
-    fallback: 'eventual',
-    description: 'The guarantee that client commands ask for',
+    description: 'The guarantee that client commands ask for; where none is named, the one of the namespace',
   }),
   timeoutMs: setting({
     scope: 'client',
@@ -160,7 +159,7 @@ export const SETTINGS = {
 
 export type SettingName = keyof typeof SETTINGS;
 type ValueOf<S> = S extends Setting<infer Value> ? Value : never;
-type HasFallback<Name extends SettingName> = Name extends 'node' ? false : true;
+type HasFallback<Name extends SettingName> = Name extends 'node' | 'consistency' ? false : true;
 
 /** Typed values, by setting; `undefined` only for what has no default. */
 export type Settings<Name extends SettingName = SettingName> = {

@@ -1,6 +1,15 @@
 import type { NodeName } from '@meridian/core/ids';
 import { type Figures, isErrorCode, MeridianError } from '@meridian/core/wire/errors';
-import { ANSWER, type Answer, type Call, type Failure, REQUEST, type Request } from '@meridian/core/wire/messages';
+import {
+  ANSWER,
+  type Answer,
+  type Call,
+  CHANGE,
+  type Failure,
+  REQUEST,
+  type Request,
+  WRITE,
+} from '@meridian/core/wire/messages';
 import { ensure, type Shape } from '@meridian/core/wire/shape';
 import type { CancelTimer, Clock } from '../ports/clock.ts';
 import type { Transport } from '../ports/transport.ts';
@@ -24,6 +33,9 @@ interface Pending {
   readonly cancelTimer: CancelTimer;
 }
 
+/** Calls of one peer that must not be carried out twice and are remembered: more than can be on their way at once. */
+const REMEMBERED_MAX = 2 * CALLS_PENDING_MAX;
+
 export type CallHandler = (from: NodeName, requestId: string, timeoutMs: number, call: Call) => Promise<unknown>;
 
 /** Calls to other nodes and their answers. Every call settles: with a result, a failure the peer names, or `CallFailed`. */
@@ -32,6 +44,8 @@ export class Calls {
   readonly #clock: Clock;
   readonly #handler: CallHandler;
   readonly #pending = new Map<number, Pending>();
+  /** By peer: the ids of calls that change something each time they are carried out. */
+  readonly #carriedOut = new Map<NodeName, Set<number>>();
   #lastId: number;
 
   /** `firstId` is random, so that answers to a former life of this process find nobody. */
@@ -86,6 +100,18 @@ export class Calls {
     for (const id of [...this.#pending.keys()]) this.#fail(id, 'this node is stopping');
   }
 
+  #isRepeat(from: NodeName, id: number): boolean {
+    const ids = this.#carriedOut.get(from) ?? new Set();
+    this.#carriedOut.set(from, ids);
+    if (ids.has(id)) return true;
+    ids.add(id);
+    for (const oldest of ids) {
+      if (ids.size <= REMEMBERED_MAX) break;
+      ids.delete(oldest);
+    }
+    return false;
+  }
+
   onAnswer(from: NodeName, [, id, failure, result]: Answer): void {
     if (this.#pending.get(id)?.to !== from) return;
     const pending = this.#settle(id);
@@ -94,6 +120,8 @@ export class Calls {
   }
 
   onRequest(from: NodeName, [, id, requestId, timeoutMs, call]: Request): void {
+    // A message that comes twice, even late, must not write twice: the second would go over what was written in between.
+    if ((call[0] === WRITE || call[0] === CHANGE) && this.#isRepeat(from, id)) return;
     this.#handler(from, requestId, timeoutMs, call).then(
       (result) => this.#transport.send(from, [ANSWER, id, null, result]),
       (error: unknown) => this.#transport.send(from, [ANSWER, id, failureOf(error), null]),

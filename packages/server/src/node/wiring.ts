@@ -92,7 +92,13 @@ export function wireNode(parts: NodeParts): Wiring {
   const reads = new Reads(state, (key, bytes) => marks.knownBytes(key, bytes));
   const writes = new Writes(state, reads);
   const acceptors = new Acceptors(state, known);
-  const marks = new ChosenMarks(acceptors, clock, log, (key) => settling.forget(key));
+  const marks = new ChosenMarks(
+    acceptors,
+    clock,
+    log,
+    (key, ballot) => settling.forget(key, ballot),
+    (key, ballot) => settling.note(key, ballot),
+  );
   const news = new ChosenNews(state, transport, marks);
   const registers = new Registers(state, acceptors, known, news, parts.random);
   const settling = new Settling(state, registers, parts.random, () => marks);

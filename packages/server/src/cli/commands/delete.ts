@@ -1,25 +1,41 @@
+import type { MeridianClient } from '@meridian/client/client';
 import type { Dependencies } from '../dependencies.ts';
+import { type ConditionFlags, conditionsOf } from '../entity-tag.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
+import { printReceipt } from '../receipt.ts';
 import { type ClientFlags, printLine, withClient } from '../session.ts';
 
-interface DeleteFlags extends ClientFlags {
-  readonly context?: string;
-}
+interface DeleteFlags extends ClientFlags, ConditionFlags {}
 
 export async function remove(keys: readonly string[], flags: DeleteFlags, dependencies: Dependencies): Promise<void> {
-  if (flags.context !== undefined && keys.length > 1)
-    throw new CommandFailure(EXIT.usage, '--context belongs to one key');
+  ensureOneKey(keys, flags);
   const missing: string[] = [];
   await withClient(flags, dependencies, async (client) => {
-    const options = flags.context === undefined ? {} : { context: flags.context };
-    for (const key of keys) {
-      const deleted = await client.delete(key, options);
-      if (!deleted) missing.push(key);
-      if (flags.json) await printLine(dependencies.stdout, JSON.stringify({ key, deleted }));
-      else if (deleted && dependencies.stdout.isTTY) await printLine(dependencies.stdout, `deleted ${key}`);
-    }
+    for (const key of keys) if (!(await removeOne(client, key, flags, dependencies))) missing.push(key);
   });
   if (missing.length === 0) return;
   const names = missing.map((key) => JSON.stringify(key)).join(', ');
   throw new CommandFailure(EXIT.notFound, flags.json ? '' : `not found: ${names}`);
+}
+
+function ensureOneKey(keys: readonly string[], { context, ifMatch, idempotencyKey }: DeleteFlags): void {
+  if (keys.length === 1) return;
+  const flags = { '--context': context, '--if-match': ifMatch, '--idempotency-key': idempotencyKey };
+  const given = Object.entries(flags).find(([, value]) => value !== undefined);
+  if (given) throw new CommandFailure(EXIT.usage, `${given[0]} belongs to one key`);
+}
+
+/** Whether there was something to delete. */
+async function removeOne(
+  client: MeridianClient,
+  key: string,
+  flags: DeleteFlags,
+  dependencies: Dependencies,
+): Promise<boolean> {
+  const { existed, head } = await client.delete(key, conditionsOf(flags));
+  const { receipt } = head;
+  if (flags.json) await printLine(dependencies.stdout, JSON.stringify({ key, deleted: existed, receipt }));
+  else if (existed && dependencies.stdout.isTTY) await printLine(dependencies.stdout, `deleted ${key}`);
+  await printReceipt(receipt, flags, dependencies);
+  return existed;
 }

@@ -1,36 +1,51 @@
 import { parseExact } from '@meridian/client/exact-json';
-import type { ReadEntry, ValueSeen } from '@meridian/client/types';
+import type { ReadEntry, Receipt, ValueSeen } from '@meridian/client/types';
 import type { Dependencies } from '../dependencies.ts';
+import { bareTag } from '../entity-tag.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { bytesText } from '../output/figures.ts';
 import { printable } from '../output/printable.ts';
-import { printReceipt } from '../receipt-line.ts';
+import { printReceipt } from '../receipt.ts';
 import { type ClientFlags, print, printLine, styles, withClient } from '../session.ts';
 
 export async function get(key: string, flags: ClientFlags, dependencies: Dependencies): Promise<void> {
   if (!flags.json && dependencies.stdout.isTTY !== true) return getRaw(key, flags, dependencies);
-  const entry = await withClient(flags, dependencies, (client) => client.get(key), parseExact);
-  if (!entry) throw notFound(key);
-  const { head, ...shown } = entry;
+  const { entry, receipt } = await withClient(
+    flags,
+    dependencies,
+    async (client, receipts) => ({ entry: await client.get(key), receipt: receipts[0] }),
+    parseExact,
+  );
+  if (!entry) return failNotFound(key, receipt, flags, dependencies);
   if (flags.json) {
-    const receipt = head.receipt ? { receipt: head.receipt } : {};
-    await printLine(dependencies.stdout, JSON.stringify({ ...shown, ...receipt }));
+    const { head, ...shown } = entry;
+    await printLine(dependencies.stdout, JSON.stringify({ ...shown, etag: bareTag(head), receipt }));
     return;
   }
   await printForEyes(entry, dependencies);
-  await printReceipt(head, dependencies);
+  await printReceipt(receipt, flags, dependencies);
 }
 
 /** The winner's own bytes, nothing added. */
 async function getRaw(key: string, flags: ClientFlags, dependencies: Dependencies): Promise<void> {
-  const raw = await withClient(flags, dependencies, (client) => client.getRaw(key));
-  if (!raw) throw notFound(key);
+  const { raw, receipt } = await withClient(flags, dependencies, async (client, receipts) => ({
+    raw: await client.getRaw(key),
+    receipt: receipts[0],
+  }));
+  if (!raw) return failNotFound(key, receipt, flags, dependencies);
   await print(dependencies.stdout, raw.bytes);
-  await printReceipt(raw.head, dependencies);
+  await printReceipt(receipt, flags, dependencies);
 }
 
-function notFound(key: string): CommandFailure {
-  return new CommandFailure(EXIT.notFound, `${JSON.stringify(key)} is not found`);
+/** How it was found out that there is nothing is worth as much as how a value was. */
+async function failNotFound(
+  key: string,
+  receipt: Receipt | undefined,
+  flags: ClientFlags,
+  dependencies: Dependencies,
+): Promise<never> {
+  await printReceipt(receipt, flags, dependencies);
+  throw new CommandFailure(EXIT.notFound, `${JSON.stringify(key)} is not found`);
 }
 
 async function printForEyes(entry: ReadEntry, dependencies: Dependencies): Promise<void> {

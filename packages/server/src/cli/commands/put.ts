@@ -5,15 +5,15 @@ import type { MeridianClient } from '@meridian/client/client';
 import type { Written } from '@meridian/client/types';
 import { SettingError } from '../../config/setting-error.ts';
 import type { Dependencies } from '../dependencies.ts';
+import { bareTag, type ConditionFlags, conditionsOf } from '../entity-tag.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
-import { printReceipt } from '../receipt-line.ts';
+import { printReceipt } from '../receipt.ts';
 import { type ClientFlags, printLine, withClient } from '../session.ts';
 
-interface PutFlags extends ClientFlags {
+interface PutFlags extends ClientFlags, ConditionFlags {
   readonly file?: string;
   readonly type?: string;
   readonly ttl?: string;
-  readonly context?: string;
   readonly create?: boolean;
 }
 
@@ -26,11 +26,12 @@ export async function put(
   const bytes = await bytesOf(value, flags, dependencies);
   const written = await withClient(flags, dependencies, (client) => write(client, key, bytes, flags, value));
   if (flags.json) {
-    await printLine(dependencies.stdout, JSON.stringify({ key, created: written.isNew, ...written.head }));
+    const { head, isNew } = written;
+    await printLine(dependencies.stdout, JSON.stringify({ key, created: isNew, ...head, etag: bareTag(head) }));
     return;
   }
   if (dependencies.stdout.isTTY) await printLine(dependencies.stdout, written.isNew ? 'created' : 'replaced');
-  await printReceipt(written.head, dependencies);
+  await printReceipt(written.head.receipt, flags, dependencies);
 }
 
 async function write(
@@ -40,10 +41,12 @@ async function write(
   flags: PutFlags,
   argument: string | undefined,
 ): Promise<Written> {
-  const options = { ...ttlOf(flags), ...(flags.context === undefined ? {} : { context: flags.context }) };
+  const options = { ...ttlOf(flags), ...conditionsOf(flags) };
   const text = jsonText(bytes);
   const isFile = flags.file !== undefined || argument === '-';
   if (flags.create) {
+    if (flags.ifMatch !== undefined)
+      throw new CommandFailure(EXIT.usage, '--create wants no value there, --if-match a certain one: give one of them');
     if (flags.type !== undefined) throw new CommandFailure(EXIT.usage, '--create takes JSON and text only, not --type');
     return client.create(key, text === undefined ? new TextDecoder().decode(bytes) : JSON.parse(text), options);
   }

@@ -1,5 +1,5 @@
 import { type AcceptorStep, accept, commit, prepare, query } from '@meridian/core/coordination/paxos/acceptor';
-import type { Ballot } from '@meridian/core/coordination/paxos/ballot';
+import { type Ballot, compareBallots, ZERO_BALLOT } from '@meridian/core/coordination/paxos/ballot';
 import type { Question, Reply } from '@meridian/core/coordination/paxos/messages';
 import { EMPTY_REGISTER, type RegisterState } from '@meridian/core/coordination/paxos/register';
 import type { NodeName, RecordKey } from '@meridian/core/ids';
@@ -92,21 +92,21 @@ export class Acceptors {
     return bytes ? decodeRegister(bytes).promised.round : 0;
   }
 
-  /** Marks what is chosen, where it was accepted here. Durable when it resolves. */
-  mark(chosen: ReadonlyMap<RecordKey, Ballot>): Promise<void> {
+  /** Marks what is chosen, where it was accepted here; gives the keys that it was not accepted of. Durable when it resolves. */
+  mark(chosen: ReadonlyMap<RecordKey, Ballot>): Promise<readonly RecordKey[]> {
     const keys = [...chosen.keys()];
     return this.#state.store
       .update(keys, (view) => {
+        const missed: RecordKey[] = [];
         const writes = keys.flatMap((key, at) => {
           const bytes = view.record(at);
-          if (!bytes) return [];
-          const { state, changed } = commit(decodeRegister(bytes), {
-            kind: 'commit',
-            ballot: chosen.get(key) as Ballot,
-          });
+          const ballot = chosen.get(key) as Ballot;
+          const before = bytes ? decodeRegister(bytes) : EMPTY_REGISTER;
+          if (compareBallots(before.accepted?.ballot ?? ZERO_BALLOT, ballot) < 0) missed.push(key);
+          const { state, changed } = commit(before, { kind: 'commit', ballot });
           return changed ? [{ key, record: encodeRegister(state) }] : [];
         });
-        return { writes, result: undefined };
+        return { writes, result: missed };
       })
       .catch(asMeridianError);
   }

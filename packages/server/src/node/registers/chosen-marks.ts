@@ -31,18 +31,27 @@ export class ChosenMarks {
   readonly #acceptors: Acceptors;
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #onKnown: (key: RecordKey) => void;
+  readonly #onKnown: (key: RecordKey, ballot: Ballot) => void;
+  readonly #onMissed: (key: RecordKey, ballot: Ballot) => void;
   /** By when they became known, in order. */
   readonly #marks = new Map<RecordKey, Mark>();
   #isWriting = false;
   #cancelTimer: CancelTimer = () => {};
   #isStopped = false;
 
-  constructor(acceptors: Acceptors, clock: Clock, log: Log, onKnown: (key: RecordKey) => void) {
+  /** `onMissed` is told of what this store has not accepted when it is to write that it is chosen: it needs it from others. */
+  constructor(
+    acceptors: Acceptors,
+    clock: Clock,
+    log: Log,
+    onKnown: (key: RecordKey, ballot: Ballot) => void,
+    onMissed: (key: RecordKey, ballot: Ballot) => void = () => undefined,
+  ) {
     this.#acceptors = acceptors;
     this.#clock = clock;
     this.#log = log;
     this.#onKnown = onKnown;
+    this.#onMissed = onMissed;
   }
 
   start(): void {
@@ -63,9 +72,12 @@ export class ChosenMarks {
 
   add(key: RecordKey, ballot: Ballot): void {
     if (this.#isStopped) return;
+    const before = this.#marks.get(key);
+    // News may come late: what was chosen before must not hide what was chosen since.
+    if (before && compareBallots(before.ballot, ballot) > 0) return;
     this.#marks.delete(key);
     this.#marks.set(key, { ballot, knownAtMs: this.#clock.monotonicMs() });
-    this.#onKnown(key);
+    this.#onKnown(key, ballot);
     // Nodes learn of namespaces from rows.
     if (namespaceIdOf(key) === CATALOG_NAMESPACE) this.#write(new Map([[key, ballot]]));
     else if (this.#marks.size > KEYS_MAX) this.#writeDue();
@@ -108,16 +120,29 @@ export class ChosenMarks {
     if (taken.size > 0) this.#write(taken);
   }
 
-  /** Where the disk refuses it comes up again: the register is found unsettled. */
+  /** Where the disk refuses, it is tried again when it is next due. */
   #write(taken: ReadonlyMap<RecordKey, Ballot>): void {
     this.#isWriting = true;
     this.#acceptors
       .mark(taken)
-      .catch((error: unknown) => this.#log.debug({ reason: (error as Error).message }, 'marking what is chosen failed'))
+      .then(
+        (missed) => {
+          for (const [key, ballot] of taken) if (this.has(key, ballot)) this.#marks.delete(key);
+          for (const key of missed) this.#onMissed(key, taken.get(key) as Ballot);
+        },
+        (error: unknown) => {
+          this.#log.debug({ reason: (error as Error).message }, 'marking what is chosen failed');
+          for (const [key, ballot] of taken) if (this.has(key, ballot)) this.#postpone(key, ballot);
+        },
+      )
       .finally(() => {
         this.#isWriting = false;
-        for (const [key, ballot] of taken) if (this.has(key, ballot)) this.#marks.delete(key);
         this.#writeDue();
       });
+  }
+
+  #postpone(key: RecordKey, ballot: Ballot): void {
+    this.#marks.delete(key);
+    this.#marks.set(key, { ballot, knownAtMs: this.#clock.monotonicMs() });
   }
 }

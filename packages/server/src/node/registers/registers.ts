@@ -4,11 +4,12 @@ import type { Member, Members, Question, Reply } from '@meridian/core/coordinati
 import type { Attempt } from '@meridian/core/coordination/paxos/operation';
 import type { PlantedFlaws } from '@meridian/core/coordination/paxos/planted-flaws';
 import { startChange, startRead } from '@meridian/core/coordination/paxos/proposer';
-import type { RegisterValue } from '@meridian/core/coordination/paxos/register';
+import type { Proposal, RegisterValue } from '@meridian/core/coordination/paxos/register';
 import type { RecordKey, StoreId } from '@meridian/core/ids';
 import { type Replica as Place, quorumOf } from '@meridian/core/placement/preference-list';
 import { MeridianError } from '@meridian/core/wire/errors';
-import { REGISTER, registerResult, type WireQuestion } from '@meridian/core/wire/messages';
+import { MERGE, mergeResult, REGISTER, registerResult, type WireQuestion } from '@meridian/core/wire/messages';
+import { encodeRegister } from '@meridian/core/wire/register-codec';
 import type { Random } from '../../ports/random.ts';
 import type { NodeState } from '../node-state.ts';
 import type { Peer } from '../peers.ts';
@@ -71,13 +72,32 @@ export class Registers {
 
   /** Linearizable. @throws QUORUM_UNAVAILABLE */
   async read(key: RecordKey, requestId: string, timeoutMs: number): Promise<RegisterAnswer> {
+    return this.#answerOf(await this.#read(key, requestId, timeoutMs));
+  }
+
+  /** Sees to it that what was proposed last is chosen or never will be, and that those who lack it get it. @throws QUORUM_UNAVAILABLE */
+  async settle(key: RecordKey, requestId: string, timeoutMs: number): Promise<void> {
+    const { result, chosen, behind } = (await this.#read(key, requestId, timeoutMs)).done;
+    if (!chosen || behind.length === 0 || result.kind !== 'read') return;
+    const proposal: Proposal = { ballot: chosen, value: result.value };
+    const bytes = encodeRegister({ promised: chosen, accepted: proposal, committed: proposal, isHearsay: false });
+    const { self, replica, peers, calls } = this.#state;
+    const rows = [{ key, bytes }];
+    for (const store of behind) {
+      const peer = peers.ofStore(store);
+      if (store === self.store) await replica.merge(rows);
+      else if (peer) await calls.call(peer.node, requestId, timeoutMs, [MERGE, [[key, bytes]]], mergeResult);
+    }
+  }
+
+  async #read(key: RecordKey, requestId: string, timeoutMs: number): Promise<RunOutcome> {
     const places = this.#state.catalog.replicas(key);
     const setting = this.#settingOf(key, places, requestId);
     ensureReachable(setting, 'nothing was read');
     const first = startRead(this.#proposer(places), setting.attempt(0));
     const outcome = await new OperationRun(setting, first, timeoutMs).run(first);
     this.#learn(key, outcome);
-    return this.#answerOf(outcome);
+    return outcome;
   }
 
   /**
@@ -142,7 +162,8 @@ export class Registers {
         wallMs: clock.wallMs(),
         members: this.#membersOf(places),
       }),
-      patienceMs: () => PATIENCE_MS + 3 * Math.max(0, ...places.map(({ region }) => peers.rttMs(region) ?? 0)),
+      // Of one that was never measured nothing is known, and it is not waited for longer.
+      patienceMs: () => PATIENCE_MS + 3 * Math.max(0, ...places.map(({ store }) => peers.ofStore(store)?.rttMs ?? 0)),
       live: () => {
         const missing = places.filter(({ store }) =>
           store === self.store ? !filling.isFilled() : !peers.isStoreLive(store),
@@ -165,7 +186,8 @@ export class Registers {
   /** The same array for as long as they are the same: many keys have the same replicas. */
   #membersOf(places: readonly Place[]): Members {
     const before = this.#members.get(places);
-    if (before?.length === places.length && before.every(({ name, id }) => this.#known.idOf(name) === id)) return before;
+    if (before?.length === places.length && before.every(({ name, id }) => this.#known.idOf(name) === id))
+      return before;
     const members: Member[] = [];
     for (const { store } of places) {
       const id = this.#known.idOf(store);

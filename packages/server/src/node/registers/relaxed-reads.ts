@@ -50,7 +50,7 @@ export class RelaxedReads {
     if (accepted && accepted !== committed) {
       if (this.#marks.has(key, accepted.ballot) || this.#state.bugs.has('relaxed-read-of-accepted'))
         return accepted.value;
-      this.#settling.note(key);
+      this.#settling.note(key, accepted.ballot);
     }
     return committed?.value ?? null;
   }

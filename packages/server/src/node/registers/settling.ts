@@ -1,4 +1,4 @@
-import type { Proposal } from '@meridian/core/coordination/paxos/register';
+import { type Ballot, sameBallot } from '@meridian/core/coordination/paxos/ballot';
 import { endOfNamespace, type RecordKey, recordKey } from '@meridian/core/ids';
 import { decodeRegister, isRegisterBytes } from '@meridian/core/wire/register-codec';
 import type { CancelTimer } from '../../ports/clock.ts';
@@ -20,6 +20,11 @@ const SCAN_ROWS = 512;
 const SCAN_BYTES = 1024 * 1024;
 const READ_TIMEOUT_MS = 5_000;
 
+interface Unsettled {
+  readonly accepted: Ballot;
+  readonly seenAtMs: number;
+}
+
 /**
  * Settles registers whose proposer did not come to tell what was chosen: it died, or its word was lost. A read through
  * consensus either finds that it was chosen or sees to it, and marks it; without it relaxed reads would show the value of
@@ -30,8 +35,8 @@ export class Settling {
   readonly #registers: Registers;
   readonly #random: Random;
   readonly #marks: () => ChosenMarks;
-  /** By when they were first seen, in order. */
-  readonly #unsettled = new Map<RecordKey, number>();
+  /** What was accepted, by when it was first seen, in order. */
+  readonly #unsettled = new Map<RecordKey, Unsettled>();
   #hasMore = true;
   #isScanning = false;
   #running = 0;
@@ -63,15 +68,16 @@ export class Settling {
     return this.#unsettled.size;
   }
 
-  note(key: RecordKey): void {
-    if (this.#unsettled.has(key)) return;
+  note(key: RecordKey, accepted: Ballot): void {
+    if (sameBallot(this.#unsettled.get(key)?.accepted, accepted)) return;
+    this.#unsettled.delete(key);
     if (this.#unsettled.size >= KEYS_MAX) this.#hasMore = true;
-    else this.#unsettled.set(key, this.#state.clock.monotonicMs());
+    else this.#unsettled.set(key, { accepted, seenAtMs: this.#state.clock.monotonicMs() });
   }
 
-  /** It is known to be chosen, whether or not a row says so. */
-  forget(key: RecordKey): void {
-    this.#unsettled.delete(key);
+  /** This ballot is known to be chosen, whether or not a row says so. What was accepted above it is as unsettled as before. */
+  forget(key: RecordKey, chosen: Ballot): void {
+    if (sameBallot(this.#unsettled.get(key)?.accepted, chosen)) this.#unsettled.delete(key);
   }
 
   /** Every commit passes by here: what it leaves unsettled is remembered, what it settles is forgotten. */
@@ -79,7 +85,8 @@ export class Settling {
     for (const { key, record } of rows) {
       if (!isRegisterBytes(record)) continue;
       const { accepted, committed } = decodeRegister(record);
-      if (accepted !== committed && !this.#marks().has(key, (accepted as Proposal).ballot)) this.note(key);
+      if (accepted && accepted !== committed && !this.#marks().has(key, accepted.ballot))
+        this.note(key, accepted.ballot);
       else this.#unsettled.delete(key);
       if (committed) this.#marks().onCommitted(key, committed.ballot);
     }
@@ -94,20 +101,20 @@ export class Settling {
 
   #settleDue(): void {
     const dueMs = this.#state.clock.monotonicMs() - UNSETTLED_MS;
-    for (const [key, seenAtMs] of this.#unsettled) {
+    for (const [key, { accepted, seenAtMs }] of this.#unsettled) {
       if (seenAtMs > dueMs || this.#running >= AT_ONCE || this.#isStopped) break;
       this.#unsettled.delete(key);
-      this.#settle(key);
+      this.#settle(key, accepted);
     }
   }
 
-  #settle(key: RecordKey): void {
+  #settle(key: RecordKey, accepted: Ballot): void {
     if (!this.#state.catalog.isHeldHere(key)) return;
     this.#running += 1;
     this.#registers
-      .read(key, 'settle', READ_TIMEOUT_MS)
+      .settle(key, 'settle', READ_TIMEOUT_MS)
       // Where no majority answers it comes up again with the next look.
-      .catch(() => this.note(key))
+      .catch(() => this.note(key, accepted))
       .finally(() => {
         this.#running -= 1;
         this.#settleDue();
@@ -136,7 +143,10 @@ export class Settling {
       let from = recordKey(id, '');
       for (let isComplete = false; !isComplete && !this.#isStopped; ) {
         const page = await store.scan(from, to, { rowsMax: SCAN_ROWS, bytesMax: SCAN_BYTES });
-        for (const { key, record } of page.rows) if (isRegisterBytes(record) && isUnsettled(record)) this.note(key);
+        for (const { key, record } of page.rows) {
+          const accepted = isRegisterBytes(record) ? unsettledIn(record) : undefined;
+          if (accepted) this.note(key, accepted);
+        }
         isComplete = page.isComplete;
         const last = page.rows[page.rows.length - 1];
         if (last) from = `${last.key}\0` as RecordKey;
@@ -147,7 +157,7 @@ export class Settling {
   }
 }
 
-function isUnsettled(record: Uint8Array): boolean {
+function unsettledIn(record: Uint8Array): Ballot | undefined {
   const { accepted, committed } = decodeRegister(record);
-  return accepted !== committed;
+  return accepted === committed ? undefined : accepted?.ballot;
 }
