@@ -1,5 +1,5 @@
-import type { Linearizable, Verdict } from './linearizability.ts';
 import type { Operation } from './operation.ts';
+import type { Linearizable, Verdict } from './verdict.ts';
 
 const OPEN_SHOWN = 12;
 const STUCK_SHOWN = 12;

@@ -2,10 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isLinearizableByBruteForce } from './brute-force.ts';
 import { explain } from './explain.ts';
-import { checkLinearizable, type Verdict } from './linearizability.ts';
+import { checkLinearizable } from './linearizability.ts';
 import { casRegisterModel } from './model.ts';
 import type { Operation } from './operation.ts';
 import { type Choices, inCallOrder, linearizableHistory, type Shape } from './random-history.ts';
+import type { Verdict } from './verdict.ts';
 
 /** Draws from fast-check, so that a history that fails is made small. */
 const choices = fc.gen().map((gen): Choices => ({ below: (bound) => gen(fc.integer, { min: 0, max: bound - 1 }) }));

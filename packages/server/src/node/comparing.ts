@@ -10,6 +10,8 @@ const COMPARE_AFTER_MS = 5_000;
 /** How soon again where a region could not be reached. */
 const COMPARE_AGAIN_MS = 15_000;
 const COMPARE_TIMEOUT_MS = 30_000;
+/** The regions still owed, kept on disk: the store that was replaced is known by now, and gives no occasion to find it out again. */
+const OWED_NOTE = 'comparisons-owed';
 
 /**
  * The comparisons that this store owes. What the others have of a lost store's writes differs, and no stream brings it: so
@@ -28,6 +30,14 @@ export class Comparing {
     this.#sync = sync;
   }
 
+  /** Goes on with what was owed when this store was last closed, or died. */
+  start(): void {
+    const owed = this.#state.store.note(OWED_NOTE) ?? '';
+    const { regions } = this.#state.placement.layout;
+    for (const { name } of regions) if (owed.split(' ').includes(name)) this.#owed.add(name);
+    if (this.#owed.size > 0) this.#compareAfter(COMPARE_AFTER_MS);
+  }
+
   stop(): void {
     this.#isStopped = true;
     this.#cancelTimer();
@@ -39,7 +49,12 @@ export class Comparing {
     const figures = { peer: peer.node, former, now: peer.storeId };
     log.warn(figures, 'the store of a peer was replaced; the others will compare what they have of it');
     for (const { name } of placement.layout.regions) this.#owed.add(name);
+    inBackground(log, 'comparing', this.#keep());
     this.#compareAfter(COMPARE_AFTER_MS);
+  }
+
+  #keep(): Promise<void> {
+    return this.#state.store.setNote(OWED_NOTE, [...this.#owed].join(' '));
   }
 
   #compareAfter(delayMs: number): void {
@@ -63,5 +78,6 @@ export class Comparing {
       });
     }
     if (this.#owed.size > 0) this.#compareAfter(COMPARE_AGAIN_MS);
+    if (!this.#isStopped) await this.#keep();
   }
 }

@@ -47,7 +47,7 @@ describe('namespaces', () => {
     onCluster(THREE_REGIONS, async (cluster) => {
       const change = { mode: 'strong', placement: { us: 1, eu: 1 } } as const;
       const made = await Promise.all(NODES.map((node) => cluster.node(node).putNamespace('race', change, optionsOf())));
-      expect(made.map(({ isNew }) => isNew).sort()).toEqual([false, false, true]);
+      expect(made.filter(({ isNew }) => isNew)).toHaveLength(1);
       expect(new Set(made.map(({ namespace }) => namespace.id)).size).toBe(1);
     }));
 

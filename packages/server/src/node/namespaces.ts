@@ -193,6 +193,11 @@ function changed(name: string, found: Definition | undefined, change: NamespaceC
   const former = found ?? (name === DEFAULT_NAMESPACE ? DEFAULT_DEFINITION : undefined);
   const isNew = !former || former.isDropped;
   if (!isNew) refuseMove(name, former, change);
+  if ((isNew ? change.mode : former.mode) === 'strong' && change.conflict === 'lww')
+    throw new MeridianError(
+      'INVALID_NAMESPACE',
+      'in a namespace of mode strong no writes are concurrent: "conflict" says nothing there',
+    );
   const definition: Definition = {
     ...(isNew ? { ...DEFAULT_DEFINITION, generation: (former?.generation ?? 0) + 1 } : former),
     ...(change.mode === undefined || !isNew ? {} : { mode: change.mode }),

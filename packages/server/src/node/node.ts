@@ -43,6 +43,7 @@ export class MeridianNode extends ServiceFacade {
     for (const id of catalog.dropped()) purge.start(id);
     this.#wiring.marks.start();
     this.#wiring.settling.start();
+    this.#wiring.comparing.start();
     this.#cancelTick = clock.timer(PING_MS, () => this.#tick());
   }
 

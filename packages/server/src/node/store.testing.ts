@@ -10,7 +10,7 @@ export interface StoreAlone {
   readonly disk: SimulatedDisk;
   readonly store: SimulatedStore;
   /** Opens the store that is on another disk. */
-  open(disk: SimulatedDisk): SimulatedStore;
+  readonly open: (disk: SimulatedDisk) => SimulatedStore;
 }
 
 /** Runs `play` on a new store called us-1, as virtual time passes. */

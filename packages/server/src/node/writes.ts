@@ -110,7 +110,9 @@ export class Writes {
     const required = quorumOf(targets.length);
     if (required > 1) this.#ensureReachable(targets, required, options.level);
     const startedAtMs = deadlineMs - options.timeoutMs;
-    const before = this.#mustReadBefore(key, input, options) ? await this.#readBefore(key, input, options) : NOTHING_READ;
+    const before = this.#mustReadBefore(key, input, options)
+      ? await this.#readBefore(key, input, options)
+      : NOTHING_READ;
     if (this.#state.readyToWrite()) await this.#passGate(deadlineMs);
     const result = await within(clock, deadlineMs - clock.monotonicMs(), replica.write(key, input), () =>
       tooSlow(options),
@@ -125,8 +127,7 @@ export class Writes {
       expiresAtMs: result.record?.siblings[0]?.expiresAtMs ?? null,
       existed: result.existed,
     };
-    if (result.sequence === undefined || required === 1)
-      return { ...head, asked: 1, answered: 1, ...before };
+    if (result.sequence === undefined || required === 1) return { ...head, asked: 1, answered: 1, ...before };
     const rounds = before.rounds + 1;
     const atMs = round(clock.monotonicMs() - startedAtMs);
     const { asked, answered, hops } = await this.#spread(key, result, targets, required, { rounds, atMs }, options);

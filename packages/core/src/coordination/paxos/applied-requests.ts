@@ -12,7 +12,7 @@ export const REQUEST_ID_LENGTH_MAX = 32;
  * A change without a client's key is remembered until its proposer makes its next one, and by others while fewer than this many versions stand above it. A proposer in doubt
  * about its own change that finds more than that cannot know any more (`isForgettable`).
  */
-export const OWN_REQUEST_VERSIONS = 8;
+export const OWN_REQUEST_VERSIONS = 64;
 
 /** What of the requests the next value carries on. */
 export function keptRequests(

@@ -58,6 +58,8 @@ export interface Operation {
   readonly phase: Phase;
   /** Of a read: whether it has found something that only a proposal can answer. */
   readonly mustPrepare: boolean;
+  /** Whether what is found is to be proposed anew, even where it is known to be chosen: see `startIdentity`. */
+  readonly mustPropose: boolean;
   /** The lowest version that an accept sent for this change may have made; `null` while none was sent. */
   readonly doubtfulVersion: number | null;
   /** The highest round promised elsewhere that this operation has heard of. */

@@ -21,6 +21,15 @@ export function startRead(proposer: Proposer, attempt: Attempt): Step {
   return begin(proposer, undefined, attempt, undefined);
 }
 
+/**
+ * Proposes what the register holds once more, under a ballot of this proposer: from then on it is this one's to tell. Ends as
+ * a read does.
+ */
+export function startIdentity(proposer: Proposer, attempt: Attempt): Step {
+  const { operation } = begin(proposer, undefined, attempt, undefined);
+  return startPrepare({ ...operation, rounds: 0, mustPrepare: true, mustPropose: true });
+}
+
 /** `cached` must have been taken out of the cache before: see `CacheEntry`. */
 export function startChange(
   proposer: Proposer,
@@ -47,6 +56,7 @@ function begin(
     rounds: 0,
     phase,
     mustPrepare: false,
+    mustPropose: false,
     doubtfulVersion: null,
     seenRound: 0,
   };

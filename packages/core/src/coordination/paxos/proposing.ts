@@ -37,7 +37,9 @@ function onPromised(operation: Operation, ballot: Ballot, promised: readonly Pro
     ? decideChange(operation, change, value, isExpired, middleClockMs(promised))
     : { verdict: undefined, value: isExpired && value ? expired(operation, value) : value };
   if (decided === 'unknown') return ended(operation, { kind: 'unknown' });
-  const maySkip = isSettled || (change !== undefined && flawsOf(operation).has('failed-condition-unsettled'));
+  const isKept = operation.mustPropose && found !== undefined;
+  const maySkip =
+    (isSettled && !isKept) || (change !== undefined && flawsOf(operation).has('failed-condition-unsettled'));
   if (decided.value === value && maySkip) {
     // Promised and not used: the next change may go on from here.
     const cache: CacheEntry = { ballot, proposal: found, members: attempt.members };

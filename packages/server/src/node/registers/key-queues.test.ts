@@ -104,4 +104,23 @@ describe('changes of one key', () => {
       expect(done).toBe(1_000);
       expect(await queues.run(KEY, 10_000, () => Promise.resolve('room again'))).toBe('room again');
     }));
+
+  it('hold only so many bytes at a time, of all keys together; beyond that they are refused at once', () =>
+    onQueues(async (queues, time) => {
+      const MIB = 1024 * 1024;
+      const keyOf = (at: number) => `${KEY}-${at % 7}` as RecordKey;
+      const held = Array.from({ length: 32 }, (_none, at) =>
+        queues.run(keyOf(at), 1_000, () => time.sleep(10), 8 * MIB),
+      );
+      expect(await codeOf(queues.run(OTHER, 1_000, () => Promise.resolve(), 1))).toBe('RATE_LIMITED');
+      expect(await queues.run(OTHER, 1_000, () => Promise.resolve('a delete'))).toBe('a delete');
+      await Promise.all(held);
+      // Room again, also of what has failed or never had its turn.
+      const first = queues.run(KEY, 1_000, () => time.sleep(100), 100 * MIB);
+      const late = queues.run(KEY, 10, () => Promise.resolve(), 100 * MIB);
+      expect(await codeOf(late)).toBe('QUORUM_UNAVAILABLE');
+      await first;
+      await codeOf(queues.run(KEY, 1_000, () => Promise.reject(new Error('no')), 256 * MIB));
+      expect(await queues.run(KEY, 1_000, () => Promise.resolve('all of it'), 256 * MIB)).toBe('all of it');
+    }));
 });

@@ -1,6 +1,7 @@
 import type { RecordKey } from '@meridian/core/ids';
 import { MeridianError } from '@meridian/core/wire/errors';
 import type { Clock } from '../../ports/clock.ts';
+import { WRITE_BYTES_PENDING_MAX, WRITES_PENDING_MAX } from '../limits.ts';
 
 /** Changes of one key that wait at this node. */
 const WAITING_MAX = 1_000;
@@ -13,13 +14,41 @@ interface Waiting {
 export class KeyQueues {
   readonly #clock: Clock;
   readonly #waiting = new Map<RecordKey, Waiting[]>();
+  /** Of all keys together, under way or waiting. */
+  #pending = 0;
+  #pendingBytes = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** `work` gets the time that is left. @throws RATE_LIMITED, QUORUM_UNAVAILABLE where its turn did not come in time */
-  run<Result>(key: RecordKey, timeoutMs: number, work: (leftMs: number) => Promise<Result>): Promise<Result> {
+  /**
+   * `work` gets the time that is left; `bytes` is what it holds in memory until it is done. Settles once it is, or never
+   * will be. @throws RATE_LIMITED, QUORUM_UNAVAILABLE where its turn did not come in time
+   */
+  async run<Result>(
+    key: RecordKey,
+    timeoutMs: number,
+    work: (leftMs: number) => Promise<Result>,
+    bytes = 0,
+  ): Promise<Result> {
+    if (this.#pending >= WRITES_PENDING_MAX || this.#pendingBytes + bytes > WRITE_BYTES_PENDING_MAX) {
+      throw new MeridianError('RATE_LIMITED', 'too many changes are under way at this node; nothing was written', {
+        changesPending: this.#pending,
+        bytesPending: this.#pendingBytes,
+      });
+    }
+    this.#pending += 1;
+    this.#pendingBytes += bytes;
+    try {
+      return await this.#inTurn(key, timeoutMs, work);
+    } finally {
+      this.#pending -= 1;
+      this.#pendingBytes -= bytes;
+    }
+  }
+
+  #inTurn<Result>(key: RecordKey, timeoutMs: number, work: (leftMs: number) => Promise<Result>): Promise<Result> {
     const queue = this.#waiting.get(key);
     if (!queue) {
       this.#waiting.set(key, []);

@@ -11,12 +11,15 @@ import type { Hop } from '../service.ts';
 export interface RunSetting {
   readonly clock: Clock;
   readonly random: Random;
+  readonly self: StoreName;
   /** Sends one question to one replica. */
   ask(to: { readonly name: StoreName; readonly id: StoreId }, question: Question, timeoutMs: number): Promise<Reply>;
   /** A fresh round and the members as they are known now. */
   attempt(aboveRound: number): Attempt;
   /** How long an answer may take before the replica counts as failed in this round. */
   patienceMs(): number;
+  /** The round trip to the farthest replica. */
+  farthestMs(): number;
   /** How many replicas are live, of how many that are needed. */
   live(): { readonly reached: number; readonly required: number; readonly missingRegions: readonly string[] };
   hopOf(name: StoreName, round: number, atMs: number, ms: number): Hop | undefined;
@@ -31,9 +34,15 @@ export interface RunOutcome {
 
 /** A majority has answered, but not alike: so long others may take before it is made to agree. */
 const HURRY_MS = 5;
-/** Proposers that met on one register try again after a random time up to this, doubled each time. */
+/** Proposers that met on one register try again after a random time up to this and two round trips, doubled each time. */
 const BACKOFF_MS = 4;
 const BACKOFF_MS_MAX = 400;
+/**
+ * How far above a round that was heard of the next one is taken, doubled with each retry. One above would do only if nothing
+ * happened meanwhile: a proposer that writes without a pause has long gone on by the time a distant one's word arrives.
+ */
+export const ROUNDS_AHEAD = 8;
+const RETRIES_AHEAD_MAX = 10;
 
 /**
  * One read or change of a register from its first message to its outcome: sends what the core's steps say, hands in what
@@ -47,6 +56,8 @@ export class OperationRun {
   readonly #hops: Hop[] = [];
   readonly #answered = new Set<StoreName>();
   #asked = 0;
+  /** Settles with this store's own answer to the acceptance asked for last. */
+  #own: Promise<unknown> | undefined;
   #operation: Operation;
   #retries = 0;
   #isOver = false;
@@ -97,7 +108,9 @@ export class OperationRun {
     const { rounds } = this.#operation;
     this.#asked = Math.max(this.#asked, to.length);
     for (const member of to) {
-      this.#setting.ask(member, message, timeoutMs).then(
+      const reply = this.#setting.ask(member, message, timeoutMs);
+      if (member.name === this.#setting.self && message.kind === 'accept') this.#own = reply;
+      reply.then(
         (reply) => {
           if (this.#isOver) return;
           const ms = clock.monotonicMs() - sentAtMs;
@@ -121,10 +134,22 @@ export class OperationRun {
       return;
     }
     this.#retries += 1;
-    const bound = Math.min(BACKOFF_MS * 2 ** this.#retries, BACKOFF_MS_MAX);
+    const bound = this.#backoffBoundMs();
+    const ahead = ROUNDS_AHEAD * 2 ** Math.min(this.#retries, RETRIES_AHEAD_MAX);
     this.#after((this.#setting.random.uint32() / 2 ** 32) * bound, () =>
-      this.#take(again(this.#operation, this.#setting.attempt(aboveRound))),
+      this.#take(again(this.#operation, this.#setting.attempt(aboveRound + ahead))),
     );
+  }
+
+  /**
+   * Who was refused stands back for about as long as the other needs for its two rounds, however far away it is: else the
+   * proposer with the shorter way to a majority would be back before a distant one is done, each time. A read that only asks
+   * again is in nobody's way.
+   */
+  #backoffBoundMs(): number {
+    const asksOnly = this.#isRead && this.#retries < 2;
+    const unitMs = BACKOFF_MS + (asksOnly ? 0 : 2 * this.#setting.farthestMs());
+    return Math.min(unitMs * 2 ** (this.#retries - 1), Math.max(BACKOFF_MS_MAX, 2 * unitMs));
   }
 
   #after(delayMs: number, next: () => void): void {
@@ -134,10 +159,26 @@ export class OperationRun {
     });
   }
 
+  /**
+   * What this node has proposed is its stream's to bring to those who missed it, and for that its own store must have it. So
+   * nobody is told before that has answered too, if only that it could not.
+   */
   #finish(done: Step & { readonly kind: 'done' }): void {
     this.#end();
-    if (done.result.kind === 'unknown') this.#reject(this.#failure(true));
-    else this.#resolve({ done, hops: this.#hops, asked: this.#asked, answered: this.#answered.size });
+    if (done.result.kind === 'unknown') {
+      this.#reject(this.#failure(true));
+      return;
+    }
+    const tell = (): void => {
+      this.#cancelDeadline();
+      this.#resolve({ done, hops: this.#hops, asked: this.#asked, answered: this.#answered.size });
+    };
+    if (!this.#own) {
+      tell();
+      return;
+    }
+    this.#cancelDeadline = this.#setting.clock.timer(Math.max(0, this.#leftMs()), tell);
+    this.#own.then(tell, tell);
   }
 
   #giveUp(): void {

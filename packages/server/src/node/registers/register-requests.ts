@@ -1,8 +1,8 @@
 import type { ChangeRequest, Condition, Verdict, VerdictKind } from '@meridian/core/coordination/paxos/change';
 import type { RegisterValue } from '@meridian/core/coordination/paxos/register';
 import type { RecordKey, StoreId } from '@meridian/core/ids';
-import { preferenceList } from '@meridian/core/placement/preference-list';
-import { MeridianError } from '@meridian/core/wire/errors';
+import { type Replica as Place, preferenceList } from '@meridian/core/placement/preference-list';
+import { type ErrorCode, MeridianError } from '@meridian/core/wire/errors';
 import {
   CHANGE,
   type ChangeCall,
@@ -116,33 +116,46 @@ export class RegisterRequests {
     send: (peer: Peer, timeoutMs: number) => Promise<Answer>,
   ): Promise<Answer> {
     const { catalog, peers, self, clock, metrics } = this.#state;
-    const deadlineMs = clock.monotonicMs() + options.timeoutMs;
+    const askedAtMs = clock.monotonicMs();
     const places = preferenceList(catalog.replicas(key), self, (region) => peers.rttMs(region));
     if (!isRead) metrics.writesPassedOn += 1;
+    let refused: MeridianError | undefined;
     for (const { store } of places) {
       const peer = peers.ofStore(store);
       if (!peer || !peers.isLive(peer)) continue;
       const startedAtMs = clock.monotonicMs();
-      const leftMs = deadlineMs - startedAtMs;
+      const leftMs = askedAtMs + options.timeoutMs - startedAtMs;
+      if (leftMs <= 0) break;
       try {
         const answer = await send(peer, isRead ? leftMs / 2 : leftMs);
         const ms = round(clock.monotonicMs() - startedAtMs);
-        const hop = { node: peer.node, region: peer.region, round: 1, atMs: 0, ms };
+        const hop = { node: peer.node, region: peer.region, round: 1, atMs: round(startedAtMs - askedAtMs), ms };
         return { ...answer, served: { ...answer.served, hops: [hop], rounds: answer.served.rounds + 1 } };
       } catch (error) {
-        if (!(error instanceof CallFailed)) throw error;
-        if (error.wasSent && !isRead)
-          throw new MeridianError('OUTCOME_UNKNOWN', `the change was passed on to ${peer.region}, and no answer came`, {
-            region: peer.region,
-          });
+        if (hasDoneNothing(error)) refused = error;
+        else if (!(error instanceof CallFailed)) throw error;
+        else if (error.wasSent && !isRead) throw unanswered(peer);
       }
     }
-    const missingRegions = [...new Set(places.map(({ region }) => region))];
-    const what = isRead ? 'nothing was read' : 'nothing was written';
-    throw new MeridianError('REPLICA_UNAVAILABLE', `no replica of this key can be reached; ${what}`, {
-      missingRegions,
-    });
+    throw refused ?? unreachable(places, isRead);
   }
+}
+
+/** A replica that hears no majority, or is about to stop: another may do better. */
+const NOTHING_DONE: ReadonlySet<ErrorCode> = new Set(['QUORUM_UNAVAILABLE', 'REPLICA_UNAVAILABLE', 'SHUTTING_DOWN']);
+
+function hasDoneNothing(error: unknown): error is MeridianError {
+  return error instanceof MeridianError && NOTHING_DONE.has(error.code);
+}
+
+function unanswered({ region }: Peer): MeridianError {
+  return new MeridianError('OUTCOME_UNKNOWN', `the change was passed on to ${region}, and no answer came`, { region });
+}
+
+function unreachable(places: readonly Place[], isRead: boolean): MeridianError {
+  const missingRegions = [...new Set(places.map(({ region }) => region))];
+  const what = isRead ? 'nothing was read' : 'nothing was written';
+  return new MeridianError('REPLICA_UNAVAILABLE', `no replica of this key can be reached; ${what}`, { missingRegions });
 }
 
 function writerOf({ value, verdict }: { value: RegisterValue | null; verdict: Verdict }): StoreId | undefined {

@@ -1,15 +1,14 @@
-import { type ProposerId, proposerIdFor, Rounds } from '@meridian/core/coordination/paxos/ballot';
+import { type ProposerId, proposerIdFor, proposerStoreOf, Rounds } from '@meridian/core/coordination/paxos/ballot';
 import type { ChangeRequest, Verdict } from '@meridian/core/coordination/paxos/change';
 import type { Member, Members, Question, Reply } from '@meridian/core/coordination/paxos/messages';
 import type { Attempt } from '@meridian/core/coordination/paxos/operation';
 import type { PlantedFlaws } from '@meridian/core/coordination/paxos/planted-flaws';
-import { startChange, startRead } from '@meridian/core/coordination/paxos/proposer';
-import type { Proposal, RegisterValue } from '@meridian/core/coordination/paxos/register';
+import { startChange, startIdentity, startRead } from '@meridian/core/coordination/paxos/proposer';
+import type { RegisterValue } from '@meridian/core/coordination/paxos/register';
 import type { RecordKey, StoreId } from '@meridian/core/ids';
 import { type Replica as Place, quorumOf } from '@meridian/core/placement/preference-list';
 import { MeridianError } from '@meridian/core/wire/errors';
-import { MERGE, mergeResult, REGISTER, registerResult, type WireQuestion } from '@meridian/core/wire/messages';
-import { encodeRegister } from '@meridian/core/wire/register-codec';
+import { REGISTER, registerResult, type WireQuestion } from '@meridian/core/wire/messages';
 import type { Random } from '../../ports/random.ts';
 import type { NodeState } from '../node-state.ts';
 import type { Peer } from '../peers.ts';
@@ -20,7 +19,7 @@ import { BallotCache } from './ballot-cache.ts';
 import type { ChosenNews } from './chosen-news.ts';
 import { KeyQueues } from './key-queues.ts';
 import type { KnownStores } from './known-stores.ts';
-import { OperationRun, type RunOutcome, type RunSetting } from './operation-run.ts';
+import { OperationRun, ROUNDS_AHEAD, type RunOutcome, type RunSetting } from './operation-run.ts';
 import { replyFromWire, toWire } from './register-wire.ts';
 
 const PROPOSER_ID_LENGTH = 16;
@@ -75,19 +74,23 @@ export class Registers {
     return this.#answerOf(await this.#read(key, requestId, timeoutMs));
   }
 
-  /** Sees to it that what was proposed last is chosen or never will be, and that those who lack it get it. @throws QUORUM_UNAVAILABLE */
+  /**
+   * Sees to it that what was proposed last is chosen or never will be, and that all replicas come to know. The stream of a
+   * store takes its own choices to every replica, however long one is away; so what another has proposed, who may be gone, or
+   * may not have it himself, is proposed once more by this one. @throws QUORUM_UNAVAILABLE
+   */
   async settle(key: RecordKey, requestId: string, timeoutMs: number): Promise<void> {
-    const { result, chosen, behind } = (await this.#read(key, requestId, timeoutMs)).done;
-    if (!chosen || behind.length === 0 || result.kind !== 'read') return;
-    const proposal: Proposal = { ballot: chosen, value: result.value };
-    const bytes = encodeRegister({ promised: chosen, accepted: proposal, committed: proposal, isHearsay: false });
-    const { self, replica, peers, calls } = this.#state;
-    const rows = [{ key, bytes }];
-    for (const store of behind) {
-      const peer = peers.ofStore(store);
-      if (store === self.store) await replica.merge(rows);
-      else if (peer) await calls.call(peer.node, requestId, timeoutMs, [MERGE, [[key, bytes]]], mergeResult);
-    }
+    const { store, self } = this.#state;
+    const { chosen, behind } = (await this.#read(key, requestId, timeoutMs)).done;
+    if (!chosen || (proposerStoreOf(chosen.proposer) === store.id && !behind.includes(self.store))) return;
+    await this.#queues.run(key, timeoutMs, async (leftMs) => {
+      const places = this.#state.catalog.replicas(key);
+      const setting = this.#settingOf(key, places, requestId);
+      this.#cache.take(key);
+      const floor = await this.#acceptors.promisedRound(key);
+      const first = startIdentity(this.#proposer(places), setting.attempt(floor));
+      this.#learn(key, await new OperationRun(setting, first, leftMs).run(first));
+    });
   }
 
   async #read(key: RecordKey, requestId: string, timeoutMs: number): Promise<RunOutcome> {
@@ -105,7 +108,8 @@ export class Registers {
    * condition too. @throws QUORUM_UNAVAILABLE where nothing can have happened, OUTCOME_UNKNOWN, RATE_LIMITED
    */
   change(key: RecordKey, request: ChangeRequest, requestId: string, timeoutMs: number): Promise<ChangeAnswer> {
-    return this.#queues.run(key, timeoutMs, (leftMs) => this.#change(key, request, requestId, leftMs));
+    const bytes = request.body?.length ?? 0;
+    return this.#queues.run(key, timeoutMs, (leftMs) => this.#change(key, request, requestId, leftMs), bytes);
   }
 
   async #change(key: RecordKey, request: ChangeRequest, requestId: string, timeoutMs: number): Promise<ChangeAnswer> {
@@ -114,7 +118,8 @@ export class Registers {
     ensureReachable(setting, 'nothing was written');
     const cached = this.#cache.take(key);
     // What this replica has promised to others would refuse a lower round: to look costs less than to be refused.
-    const floor = cached ? 0 : await this.#acceptors.promisedRound(key);
+    const promised = cached ? 0 : await this.#acceptors.promisedRound(key);
+    const floor = promised === 0 ? 0 : promised + ROUNDS_AHEAD;
     const first = startChange(this.#proposer(places), request, setting.attempt(floor), cached);
     if (cached && this.#state.bugs.has('ballot-kept-after-doubt')) this.#cache.put(key, cached);
     const outcome = await new OperationRun(setting, first, timeoutMs).run(first);
@@ -156,14 +161,15 @@ export class Registers {
     return {
       clock,
       random: this.#random,
+      self: self.store,
       ask: (to, question, timeoutMs) => this.#ask(to, key, question, requestId, timeoutMs),
       attempt: (aboveRound): Attempt => ({
         round: this.#roundAbove(aboveRound),
         wallMs: clock.wallMs(),
         members: this.#membersOf(places),
       }),
-      // Of one that was never measured nothing is known, and it is not waited for longer.
-      patienceMs: () => PATIENCE_MS + 3 * Math.max(0, ...places.map(({ store }) => peers.ofStore(store)?.rttMs ?? 0)),
+      patienceMs: () => PATIENCE_MS + 3 * this.#farthestMs(places),
+      farthestMs: () => this.#farthestMs(places),
       live: () => {
         const missing = places.filter(({ store }) =>
           store === self.store ? !filling.isFilled() : !peers.isStoreLive(store),
@@ -176,6 +182,11 @@ export class Registers {
         return peer && { node: peer.node, region: peer.region, round: rounds, atMs: round(atMs), ms: round(ms) };
       },
     };
+  }
+
+  /** Of one that was never measured nothing is known, and it is not waited for longer. */
+  #farthestMs(places: readonly Place[]): number {
+    return Math.max(0, ...places.map(({ store }) => this.#state.peers.ofStore(store)?.rttMs ?? 0));
   }
 
   #roundAbove(floor: number): number {
