@@ -70,8 +70,8 @@ export class Clients {
     this.strong.isOver = true;
   }
 
-  /** `contenders` of them all want the same register. */
-  start(count: number, contenders: number, onBroken: (error: unknown) => void): void {
+  /** `contenders` more all want the same register: at level strong in an eventual namespace, or in a strong one. */
+  start(count: number, contenders: number, isLevel: boolean, onBroken: (error: unknown) => void): void {
     const kinds = [
       (at: number) => this.#sessionClient(at),
       () => () => this.#plainStep(),
@@ -80,7 +80,7 @@ export class Clients {
       () => () => this.strong.step(),
     ];
     for (let at = 0; at < count; at++) this.#run((kinds[at % kinds.length] as (typeof kinds)[0])(at), onBroken);
-    for (let at = 0; at < contenders; at++) this.#run(() => this.strong.contend(), onBroken);
+    for (let at = 0; at < contenders; at++) this.#run(() => this.strong.contend(isLevel), onBroken);
   }
 
   #run(step: () => Promise<void>, onBroken: (error: unknown) => void): void {

@@ -10,16 +10,19 @@ export class Faults {
   readonly #cluster: SimulatedCluster;
   readonly #random: SeededRandom;
   readonly #tell: (line: string) => void;
+  readonly #isOfDisks: boolean;
   readonly #onWipe: (member: Member) => void;
   #isOver = false;
 
-  /** `onWipe` is told before the disk is gone. */
+  /** `onWipe` is told before the disk is gone. `isOfDisks`: mostly disks are lost. */
   constructor(
     cluster: SimulatedCluster,
     random: SeededRandom,
     tell: (line: string) => void,
     onWipe: (member: Member) => void,
+    isOfDisks: boolean,
   ) {
+    this.#isOfDisks = isOfDisks;
     this.#onWipe = onWipe;
     this.#cluster = cluster;
     this.#random = random;
@@ -27,6 +30,7 @@ export class Faults {
   }
 
   async run(): Promise<void> {
+    if (this.#random.chance(0.6)) this.#weather();
     while (!this.#isOver) {
       await this.#cluster.time.sleep(this.#random.between(100, 1_600));
       if (!this.#isOver) this.#one();
@@ -34,6 +38,10 @@ export class Faults {
   }
 
   #one(): void {
+    if (this.#isOfDisks && this.#random.chance(0.5)) {
+      this.#wipe();
+      return;
+    }
     const kinds = [
       () => this.#weather(),
       () => this.#weather(),
@@ -165,7 +173,27 @@ export class Faults {
     this.#tell(`wipe ${member.name}`);
     this.#onWipe(member);
     this.#cluster.replaceDisk(member);
-    this.#restartWithin(member, 3_000);
+    // Sometimes the new one hears of others first, and of one only later.
+    const other = this.#random.pick(this.#cluster.members);
+    if (other !== member && this.#random.chance(0.4)) {
+      this.#tell(`split ${member.name} from ${other.name}`);
+      this.#cutBoth(member, other);
+    }
+    this.#restartWithin(member, this.#isOfDisks ? 300 : 3_000);
+    void this.#cutOffOnceFilled(member).catch(() => undefined);
+  }
+
+  /** What a store has that is filled anew shows once those who had told it cannot be asked. */
+  async #cutOffOnceFilled(filled: Member): Promise<void> {
+    const { time, members } = this.#cluster;
+    for (let tries = 0; !filled.process?.node.figures().isFilled; tries++) {
+      if (tries > 400 || this.#isOver) return;
+      await time.sleep(25);
+    }
+    if (this.#isOver || this.#random.chance(0.3)) return;
+    const alone = this.#random.pick(members.filter((member) => member !== filled));
+    this.#tell(`split ${alone.name} from all, once ${filled.name} is filled`);
+    for (const other of members) if (other !== alone) this.#cutBoth(alone, other);
   }
 
   #reset(): void {

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { bugsOf, PLANTED } from './planted.ts';
+import { writeTable } from './planted-table.ts';
 import { runSeed } from './run.ts';
 
 const { values } = parseArgs({
@@ -8,6 +9,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '200' },
     from: { type: 'string', default: '1' },
     bug: { type: 'string' },
+    table: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -17,7 +19,13 @@ if (values.help) {
 
   npm run sim -- --seed 17              one seed, twice, with its story
   npm run sim -- --seeds 1000 --from 1  many
+  npm run sim -- --table 60             every planted bug in so many seeds: docs/reference/planted-bugs.md
   npm run sim -- --bug NAME             until a planted bug is found: ${Object.keys(PLANTED).join(', ')}`);
+  process.exit(0);
+}
+
+if (values.table !== undefined) {
+  await writeTable(Number(values.table), (line) => console.log(line));
   process.exit(0);
 }
 

@@ -131,7 +131,12 @@ export class Oracle implements StoreWatcher {
     const durable = holders.filter(({ disk }) =>
       covers(disk.durableRecord(write.key) ? vectorOf(disk, write.key) : EMPTY_VECTOR, write.dot),
     );
-    if (durable.length < required) {
+    // One that was lost may have had it when it said so.
+    const lost =
+      this.lostStores.size === 0
+        ? 0
+        : holders.filter((holder) => !durable.includes(holder) && !isFilled(holder)).length;
+    if (durable.length + lost < required) {
       throw new InvariantBroken(
         8,
         `${name} was told of as durable on ${required}, and is on ${durable.length} of ${holders.map(({ name: node }) => node).join(', ')}`,
@@ -219,6 +224,10 @@ export class Oracle implements StoreWatcher {
       );
     }
   }
+}
+
+function isFilled({ process }: Member): boolean {
+  return process?.node.figures().isFilled === true;
 }
 
 function recordOf(member: Member, key: RecordKey): VersionedRecord {

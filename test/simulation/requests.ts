@@ -32,8 +32,8 @@ export class Requests {
     return this.#count;
   }
 
-  options(level: Level, session?: string, conditions?: WriteConditions): RequestOptions {
-    return { requestId: `r${this.next()}`, level, timeoutMs: TIMEOUT_MS, session, conditions };
+  options(level: Level, session?: string, conditions?: WriteConditions, timeoutMs = TIMEOUT_MS): RequestOptions {
+    return { requestId: `r${this.next()}`, level, timeoutMs, session, conditions };
   }
 
   /** The answer, or why there is none: a refusal, or silence (a crash, a doubtful outcome). */

@@ -12,6 +12,8 @@ import { keyIn, NAMESPACES, type SimulatedNamespace, STRONG_NAMESPACES } from '.
 const KEYS = 3;
 const ATTEMPTS_MAX = 3;
 const IDEMPOTENT_SHARE = 0.4;
+const HASTY_SHARE = 0.12;
+const HASTY_MS_MAX = 200;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -77,8 +79,9 @@ export class StrongClients {
 
   async step(): Promise<void> {
     const kind = this.#random.share();
-    if (kind < 0.35) await this.#levelStep();
-    else if (kind < 0.45) await this.#expiringStep();
+    if (kind < 0.25) await this.#levelStep(this.#random.pick(NAMESPACES), `strong${this.#random.below(2)}`);
+    else if (kind < 0.4) await this.#ownStep();
+    else if (kind < 0.5) await this.#expiringStep();
     else
       await this.#registerStep({
         namespace: this.#random.pick(STRONG_NAMESPACES),
@@ -86,9 +89,18 @@ export class StrongClients {
       });
   }
 
-  /** One of those that all want the same key. */
-  contend(): Promise<void> {
+  /** One of those that all want the same register, of the one kind or the other. */
+  contend(isLevel: boolean): Promise<void> {
+    if (isLevel) return this.#levelStep(NAMESPACES[0] as SimulatedNamespace, 'strong-hot');
     return this.#registerStep({ namespace: STRONG_NAMESPACES[0] as SimulatedNamespace, key: 'hot' });
+  }
+
+  /** A register that one node alone changes: in one round, with a ballot that was promised to it before. */
+  async #ownStep(): Promise<void> {
+    const writer = this.#member();
+    const place = { namespace: STRONG_NAMESPACES[0] as SimulatedNamespace, key: `of-${writer.name}` };
+    await this.write(writer, place);
+    if (this.#random.chance(0.3)) await this.read(this.#member(), place);
   }
 
   async #registerStep(place: Place): Promise<void> {
@@ -103,14 +115,13 @@ export class StrongClients {
   }
 
   /** Registers of Attiya, Bar-Noy and Dolev: keys of an eventual namespace that are touched at level strong only. */
-  async #levelStep(): Promise<void> {
-    const namespace = this.#random.pick(NAMESPACES);
-    const place = { namespace, key: `strong${this.#random.below(2)}` };
+  async #levelStep(namespace: SimulatedNamespace, key: string): Promise<void> {
+    const place = { namespace, key };
     const kind = this.#random.share();
     const member = this.#member();
-    if (kind < 0.45) await this.read(member, place);
-    else if (kind < 0.8) await this.write(member, place);
-    else if (kind < 0.9) await this.#change(member, place, { f: 'delete', input: null, body: undefined });
+    if (kind < 0.6) await this.read(member, place);
+    else if (kind < 0.85) await this.write(member, place);
+    else if (kind < 0.95) await this.#change(member, place, { f: 'delete', input: null, body: undefined });
     else await this.#create(member, place);
   }
 
@@ -270,7 +281,10 @@ export class StrongClients {
   ): Promise<Told<WriteAnswer>> {
     const hasConditions = ifMatch !== undefined || ifNoneMatch !== undefined || idempotencyKey !== undefined;
     const conditions = hasConditions ? { ifMatch, ifNoneMatch, idempotencyKey } : undefined;
-    const options = this.#requests.options('strong', session, conditions);
+    // Some have so little time that they end somewhere between their rounds, and leave what they had begun.
+    const isHasty = this.#random.chance(this.isOver ? 0 : HASTY_SHARE);
+    const timeoutMs = isHasty ? this.#random.between(1, HASTY_MS_MAX) : undefined;
+    const options = this.#requests.options('strong', session, conditions, timeoutMs);
     const value: PutValue = { body: encoder.encode(body ?? ''), contentType: 'text/plain', ttlSeconds };
     return this.#requests.ask(member, (node) => {
       if (body === undefined) return node.delete(namespace.name, key, context, options);

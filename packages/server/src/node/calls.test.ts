@@ -1,15 +1,24 @@
-import type { NodeName } from '@meridian/core/ids';
+import type { NodeName, RecordKey } from '@meridian/core/ids';
 import { MeridianError } from '@meridian/core/wire/errors';
-import { ANSWER, type Message, STATUS, statusResult } from '@meridian/core/wire/messages';
+import {
+  ANSWER,
+  type Call,
+  CHANGE,
+  type Message,
+  REQUEST,
+  STATUS,
+  statusResult,
+  WRITE,
+} from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { ProcessClock, VirtualTime } from '../../../../test/simulation/virtual-time.ts';
-import { CallFailed, Calls } from './calls.ts';
+import { CallFailed, type CallHandler, Calls } from './calls.ts';
 import { CALLS_PENDING_MAX } from './limits.ts';
 
 const PEER = 'peer' as NodeName;
 const OTHER = 'other' as NodeName;
 
-function setUp(handler = () => Promise.resolve([1, 2, 3] as unknown)) {
+function setUp(handler: CallHandler = () => Promise.resolve([1, 2, 3])) {
   const time = new VirtualTime();
   const sent: Message[] = [];
   const state = { isUp: true };
@@ -95,5 +104,23 @@ describe('a call', () => {
       expect(JSON.stringify(sent[0])).toContain(code);
       expect(JSON.stringify(sent[0])).not.toContain('secret');
     }
+  });
+
+  it('writes once, however often its message comes, and reads each time', async () => {
+    const carriedOut: number[] = [];
+    const { calls, sent } = setUp((_from, _requestId, _timeoutMs, call) => {
+      carriedOut.push(call[0]);
+      return Promise.resolve([1, 2, 3]);
+    });
+    const key = 'default.1\0key' as RecordKey;
+    const change: Call = [CHANGE, key, null, null, '', null, [], 'always', []];
+    const write: Call = [WRITE, key, null, '', null, null, [], 'eventual', 0];
+    for (const [id, call] of [change, write, [STATUS]].entries()) {
+      for (const from of [PEER, PEER, OTHER]) calls.onRequest(from, [REQUEST, id, 'r', 1_000, call as Call]);
+    }
+    await new Promise(setImmediate);
+    // Numbers are of one peer: the same from another is another call.
+    expect(carriedOut).toEqual([CHANGE, CHANGE, WRITE, WRITE, STATUS, STATUS, STATUS]);
+    expect(sent).toHaveLength(7);
   });
 });

@@ -14,6 +14,7 @@ import { ensure, type Shape } from '@meridian/core/wire/shape';
 import type { CancelTimer, Clock } from '../ports/clock.ts';
 import type { Transport } from '../ports/transport.ts';
 import { CALLS_PENDING_MAX } from './limits.ts';
+import { NO_BUGS, type PlantedBugs } from './planted-bugs.ts';
 
 /** Why a call has no result. `wasSent` is false only when the peer can never have seen it. */
 export class CallFailed extends Error {
@@ -43,17 +44,19 @@ export class Calls {
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #handler: CallHandler;
+  readonly #bugs: PlantedBugs;
   readonly #pending = new Map<number, Pending>();
   /** By peer: the ids of calls that change something each time they are carried out. */
   readonly #carriedOut = new Map<NodeName, Set<number>>();
   #lastId: number;
 
   /** `firstId` is random, so that answers to a former life of this process find nobody. */
-  constructor(transport: Transport, clock: Clock, firstId: number, handler: CallHandler) {
+  constructor(transport: Transport, clock: Clock, firstId: number, handler: CallHandler, bugs: PlantedBugs = NO_BUGS) {
     this.#transport = transport;
     this.#clock = clock;
     this.#lastId = firstId;
     this.#handler = handler;
+    this.#bugs = bugs;
   }
 
   get pendingCount(): number {
@@ -103,7 +106,7 @@ export class Calls {
   #isRepeat(from: NodeName, id: number): boolean {
     const ids = this.#carriedOut.get(from) ?? new Set();
     this.#carriedOut.set(from, ids);
-    if (ids.has(id)) return true;
+    if (ids.has(id)) return !this.#bugs.has('call-carried-out-twice');
     ids.add(id);
     for (const oldest of ids) {
       if (ids.size <= REMEMBERED_MAX) break;

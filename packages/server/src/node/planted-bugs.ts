@@ -21,6 +21,10 @@ export type PlantedBug =
   | 'failed-condition-unsettled'
   | 'retry-applied-again'
   | 'relaxed-read-of-accepted'
+  | 'ballot-check-skipped'
+  | 'doubt-told-as-failure'
+  | 'answers-before-filled'
+  | 'call-carried-out-twice'
   | 'blind-write-without-context'
   | 'unbounded-window'
   | 'expired-stays-visible';

@@ -62,7 +62,13 @@ export function wireNode(parts: NodeParts): Wiring {
   const { placement, store, transport, clock, seal, log } = parts;
   const lifecycle: Lifecycle = { isStarted: false, isStopping: false };
   const gate = new WriteGate();
-  const calls = new Calls(transport, clock, parts.random.uint32() * 2 ** 16, (...call) => peerCalls.onCall(...call));
+  const calls = new Calls(
+    transport,
+    clock,
+    parts.random.uint32() * 2 ** 16,
+    (...call) => peerCalls.onCall(...call),
+    parts.plantedBugs,
+  );
   const state = stateOf(parts, calls, gate);
   const { catalog, replica, filling, peers, bugs } = state;
   const limits = parts.streamLimits ?? STREAM_LIMITS;

@@ -3,7 +3,17 @@ import type { StoreId } from '../../ids.ts';
 import type { CacheEntry } from './cache-entry.ts';
 import type { Accept, Reply } from './messages.ts';
 import type { Attempt, Operation, OperationResult, Proposer, Step } from './operation.ts';
-import { again, hurry, onFailure, onReply, outcomeIfStopped, startChange, startRead, unanswered } from './proposer.ts';
+import {
+  again,
+  hurry,
+  onFailure,
+  onReply,
+  outcomeIfStopped,
+  startChange,
+  startIdentity,
+  startRead,
+  unanswered,
+} from './proposer.ts';
 import { A, B, ballot, C, holding, MEMBERS, P, proposal, Q, request, value } from './register.testing.ts';
 import type { Proposal, RegisterValue } from './register.ts';
 
@@ -306,5 +316,28 @@ describe('an operation', () => {
     const text = JSON.stringify(before);
     onFailure(onReply(before, A, held()).operation, b);
     expect(JSON.stringify(before)).toBe(text);
+  });
+});
+
+describe('an identity', () => {
+  const identity = () => startIdentity(PROPOSER, attempt(9));
+
+  it('proposes what is chosen already under a ballot of its own, and ends as a read does', () => {
+    const proposing = feed(identity(), [A, promised(9, proposal(4))], [B, promised(9, proposal(4))]);
+    expect(sentOf(proposing)).toMatchObject({ kind: 'accept', ballot: ballot(9), value: value(4) });
+    const done = feed(proposing, [A, accepted(9)], [C, accepted(9)]);
+    expect(resultOf(done)).toMatchObject({ kind: 'read', value: value(4) });
+    expect(done).toMatchObject({ chosen: ballot(9) });
+  });
+
+  it('proposes nothing where nothing was ever accepted', () => {
+    const done = feed(identity(), [A, promised(9)], [B, promised(9)]);
+    expect(resultOf(done)).toMatchObject({ kind: 'read', value: null });
+  });
+
+  it('prepares again where it is refused', () => {
+    const over = feed(identity(), [A, refused(9, 12)], [B, refused(9, 12)]);
+    expect(over).toMatchObject({ kind: 'retry', aboveRound: 12 });
+    expect(sentOf(again(over.operation, attempt(14)))).toMatchObject({ kind: 'prepare', ballot: ballot(14) });
   });
 });

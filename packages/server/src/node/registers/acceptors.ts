@@ -42,7 +42,8 @@ export class Acceptors {
       await within(clock, timeoutMs - (clock.monotonicMs() - startedAtMs), held, notReady);
     }
     // It may have promised what it does not know of any more.
-    if (!filling.isFilled()) throw new MeridianError('REPLICA_UNAVAILABLE', 'this store is being filled');
+    if (!filling.isFilled() && !bugs.has('answers-before-filled'))
+      throw new MeridianError('REPLICA_UNAVAILABLE', 'this store is being filled');
     if (question.kind === 'query') {
       const bytes = await replica.readBytes(key);
       return query(this.#stateOf(key, bytes), question, this.#known.idOf, clock.wallMs()).reply;
@@ -57,7 +58,10 @@ export class Acceptors {
     question: Exclude<Question, { kind: 'query' }>,
   ): AcceptorStep<Reply> {
     const { clock, bugs } = this.#state;
-    if (question.kind === 'accept') return accept(before, question, this.#known.idOf);
+    if (question.kind === 'accept') {
+      const unchecked = before && bugs.has('ballot-check-skipped') ? { ...before, promised: ZERO_BALLOT } : before;
+      return accept(unchecked, question, this.#known.idOf);
+    }
     const step = prepare(before, question, this.#known.idOf, clock.wallMs());
     if (!bugs.has('promise-forgotten-at-restart') || !step.changed) return step;
     this.#unkept.set(key, step.state.promised);

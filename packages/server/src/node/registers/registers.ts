@@ -60,7 +60,7 @@ export class Registers {
     this.#known = known;
     this.#news = news;
     this.#random = random;
-    this.#life = random.id(PROPOSER_ID_LENGTH);
+    this.#life = state.bugs.has('ballot-reused') ? 'the-same' : random.id(PROPOSER_ID_LENGTH);
     this.#queues = new KeyQueues(state.clock);
   }
 
@@ -162,6 +162,7 @@ export class Registers {
       clock,
       random: this.#random,
       self: self.store,
+      bugs: this.#state.bugs,
       ask: (to, question, timeoutMs) => this.#ask(to, key, question, requestId, timeoutMs),
       attempt: (aboveRound): Attempt => ({
         round: this.#roundAbove(aboveRound),
