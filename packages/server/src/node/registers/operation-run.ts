@@ -1,4 +1,4 @@
-import type { Question, Reply } from '@meridian/core/coordination/paxos/messages';
+import type { Members, Question, Reply } from '@meridian/core/coordination/paxos/messages';
 import type { Attempt, Operation, Outgoing, Step } from '@meridian/core/coordination/paxos/operation';
 import { again, hurry, onFailure, onReply, outcomeIfStopped } from '@meridian/core/coordination/paxos/proposer';
 import type { StoreId, StoreName } from '@meridian/core/ids';
@@ -20,6 +20,8 @@ export interface RunSetting {
   attempt(aboveRound: number): Attempt;
   /** How long an answer may take before the replica counts as failed in this round. */
   patienceMs(): number;
+  /** As many of these as are needed, nearest first, where the others are near too; else all. */
+  enoughOf(members: Members): Members;
   /** The round trip to the farthest replica. */
   farthestMs(): number;
   /** How many replicas are live, of how many that are needed. */
@@ -34,6 +36,8 @@ export interface RunOutcome {
   readonly answered: number;
 }
 
+/** So long after the others, and two round trips, those are asked that were left out, where no answer has decided it. */
+const SPARE_MS = 10;
 /** A majority has answered, but not alike: so long others may take before it is made to agree. */
 const HURRY_MS = 5;
 /** Proposers that met on one register try again after a random time up to this and two round trips, doubled each time. */
@@ -61,6 +65,8 @@ export class OperationRun {
   /** Settles with this store's own answer to the acceptance asked for last. */
   #own: Promise<unknown> | undefined;
   #operation: Operation;
+  /** Replicas that are asked only where the others do not do. */
+  #spare: Outgoing | undefined;
   #retries = 0;
   #isOver = false;
   #cancelDeadline: CancelTimer = () => {};
@@ -98,13 +104,35 @@ export class OperationRun {
     else if (step.kind === 'retry') this.#retry(step.aboveRound, step.reason === 'failed');
     else {
       if (step.send) this.#send(step.send);
-      if (step.canHurry) this.#after(HURRY_MS, () => this.#take(hurry(this.#operation)));
+      if (step.canHurry) {
+        this.#askSpare();
+        this.#after(HURRY_MS, () => this.#take(hurry(this.#operation)));
+      }
     }
   }
 
+  /**
+   * A question that promises and changes nothing goes to no more replicas than are needed, where the others are near: to ask
+   * them later, should they be needed after all, costs little there, and to ask them always is work for everybody.
+   */
   #send({ to, message }: Outgoing): void {
-    const { clock } = this.#setting;
     this.#cancelTimer();
+    this.#spare = undefined;
+    const first = message.kind === 'query' ? this.#setting.enoughOf(to) : to;
+    this.#ask(first, message);
+    if (first.length === to.length) return;
+    this.#spare = { to: to.filter((member) => !first.includes(member)), message };
+    this.#after(SPARE_MS + 2 * this.#setting.farthestMs(), () => this.#askSpare());
+  }
+
+  #askSpare(): void {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    if (spare && !this.#isOver) this.#ask(spare.to, spare.message);
+  }
+
+  #ask(to: Members, message: Question): void {
+    const { clock } = this.#setting;
     const timeoutMs = Math.min(this.#leftMs(), this.#setting.patienceMs());
     const sentAtMs = clock.monotonicMs();
     const { rounds } = this.#operation;
@@ -123,7 +151,9 @@ export class OperationRun {
           if (this.#setting.bugs.has('store-counted-twice')) this.#take(onReply(this.#operation, member.id, reply));
         },
         () => {
-          if (!this.#isOver) this.#take(onFailure(this.#operation, member.name));
+          if (this.#isOver) return;
+          this.#askSpare();
+          this.#take(onFailure(this.#operation, member.name));
         },
       );
     }

@@ -25,6 +25,8 @@ import { replyFromWire, toWire } from './register-wire.ts';
 const PROPOSER_ID_LENGTH = 16;
 /** Beyond the round trip, what a replica may take for an answer before its round goes on without it. */
 const PATIENCE_MS = 400;
+/** Replicas within such a round trip are asked one after another for what needs no more of them. Under load a near one takes as long. */
+const NEAR_MS = 25;
 
 export interface RegisterAnswer {
   readonly value: RegisterValue | null;
@@ -170,6 +172,7 @@ export class Registers {
         members: this.#membersOf(places),
       }),
       patienceMs: () => PATIENCE_MS + 3 * this.#farthestMs(places),
+      enoughOf: (members) => this.#enoughOf(members, required),
       farthestMs: () => this.#farthestMs(places),
       live: () => {
         const missing = places.filter(({ store }) =>
@@ -183,6 +186,20 @@ export class Registers {
         return peer && { node: peer.node, region: peer.region, round: rounds, atMs: round(atMs), ms: round(ms) };
       },
     };
+  }
+
+  #enoughOf(members: Members, required: number): Members {
+    const { self, peers } = this.#state;
+    if (members.length <= required) return members;
+    const near: { readonly member: Member; readonly rttMs: number }[] = [];
+    for (const member of members) {
+      const peer = member.name === self.store ? undefined : peers.ofStore(member.name);
+      const rttMs = member.name === self.store ? 0 : peer && peers.isLive(peer) ? peer.rttMs : undefined;
+      if (rttMs === undefined || rttMs > NEAR_MS) return members;
+      near.push({ member, rttMs });
+    }
+    near.sort((one, other) => one.rttMs - other.rttMs);
+    return near.slice(0, required).map(({ member }) => member);
   }
 
   /** Of one that was never measured nothing is known, and it is not waited for longer. */
