@@ -23,6 +23,8 @@ export interface Peer {
   heardAtMs: number;
   /** Smoothed; `undefined` until the first answer to a ping. */
   rttMs: number | undefined;
+  /** The shortest of the last few: how far away it is, however busy either end. */
+  nearestRttMs: number | undefined;
   storeId: StoreId | undefined;
   sequence: Sequence;
   isFilled: boolean;
@@ -53,6 +55,7 @@ export class Peers {
       isUp: false,
       heardAtMs: Number.NEGATIVE_INFINITY,
       rttMs: undefined,
+      nearestRttMs: undefined,
       storeId: undefined,
       sequence: NO_SEQUENCE,
       isFilled: false,
@@ -139,6 +142,8 @@ export class Peers {
 
   measured(peer: Peer, rttMs: number): void {
     peer.rttMs = peer.rttMs === undefined ? rttMs : peer.rttMs + (rttMs - peer.rttMs) * RTT_SMOOTHING;
+    // It rises slowly, so that a link that has become longer is noticed too.
+    peer.nearestRttMs = Math.min(rttMs, (peer.nearestRttMs ?? rttMs) * NEAREST_RISE);
   }
 
   /** Notes, where this store holds all that the peer last told of, that it was complete as of then. */
@@ -149,4 +154,6 @@ export class Peers {
 
 const UNKNOWN_RTT_MS = 10_000;
 /** The weight of the newest round trip: a changed route shows within a few seconds, one slow ping does not. */
+/** With each ping. */
+const NEAREST_RISE = 1.05;
 const RTT_SMOOTHING = 0.3;

@@ -25,8 +25,8 @@ import { replyFromWire, toWire } from './register-wire.ts';
 const PROPOSER_ID_LENGTH = 16;
 /** Beyond the round trip, what a replica may take for an answer before its round goes on without it. */
 const PATIENCE_MS = 400;
-/** Replicas within such a round trip are asked one after another for what needs no more of them. Under load a near one takes as long. */
-const NEAR_MS = 25;
+/** Replicas within such a round trip are asked one after another for what needs no more of them. */
+const NEAR_MS = 5;
 
 export interface RegisterAnswer {
   readonly value: RegisterValue | null;
@@ -194,7 +194,7 @@ export class Registers {
     const near: { readonly member: Member; readonly rttMs: number }[] = [];
     for (const member of members) {
       const peer = member.name === self.store ? undefined : peers.ofStore(member.name);
-      const rttMs = member.name === self.store ? 0 : peer && peers.isLive(peer) ? peer.rttMs : undefined;
+      const rttMs = member.name === self.store ? 0 : peer && peers.isLive(peer) ? peer.nearestRttMs : undefined;
       if (rttMs === undefined || rttMs > NEAR_MS) return members;
       near.push({ member, rttMs });
     }
