@@ -11,6 +11,17 @@ import { checkConverged, checkSessions } from '../histories/sessions.ts';
 import { checkSets } from '../histories/sets.ts';
 import { checkTags } from '../histories/tags.ts';
 
+/**
+ * What a region acknowledges at level `session` is on its own disk, and on its way to the others. Of what it acknowledged so
+ * shortly before its disk was lost, nobody can say whether it was sent.
+ */
+const UNSENT_MS = 250;
+
+interface DiskLost {
+  readonly region: string;
+  readonly atMs: number;
+}
+
 /** The histories of one mix, one of each kind of client. */
 export class Histories {
   readonly registers: Recorder;
@@ -21,6 +32,8 @@ export class Histories {
   /** What was read in every region once all was quiet. */
   readonly quiet: Recorder;
 
+  readonly #disksLost: DiskLost[] = [];
+
   constructor(nowMs: () => number) {
     this.registers = new Recorder(nowMs);
     this.plainRegisters = new Recorder(nowMs);
@@ -28,6 +41,22 @@ export class Histories {
     this.sets = new Recorder(nowMs);
     this.sessions = new Recorder(nowMs);
     this.quiet = new Recorder(nowMs);
+  }
+
+  diskLost(region: string, atMs: number): void {
+    this.#disksLost.push({ region, atMs });
+  }
+
+  /** Those of the session clients, in eventual namespaces: writes that may be lost with a disk are open. */
+  get sessionOperations(): readonly Operation[] {
+    return operationsOf(this.sessions.events).map((one) => (this.#mayBeLost(one) ? { ...one, outcome: 'open' } : one));
+  }
+
+  #mayBeLost({ f, at, outcome, returnedMs }: Operation): boolean {
+    if (f !== 'write' || outcome !== 'ok') return false;
+    return this.#disksLost.some(
+      ({ region, atMs }) => region === at && returnedMs >= atMs - UNSENT_MS && returnedMs <= atMs + UNSENT_MS,
+    );
   }
 
   get all(): readonly (readonly [string, Recorder])[] {
@@ -61,7 +90,7 @@ export class Histories {
   check(): readonly (readonly [string, readonly Finding[]])[] {
     const of = (recorder: Recorder): readonly Operation[] => operationsOf(recorder.events);
     const registers = of(this.registers);
-    const sessions = of(this.sessions);
+    const sessions = this.sessionOperations;
     return [
       ['linearizable', checkAllLinearizable(registers, casRegisterModel)],
       ['tags', checkTags(registers)],

@@ -76,7 +76,7 @@ function keysOf({ events }: Recorder): readonly string[] {
 /** Reads the keys of sessions everywhere until all regions agree and nothing is missing, or the time is over; the last reads count. */
 async function readConverged(workload: Workload, histories: Histories): Promise<void> {
   const keys = keysOf(histories.sessions);
-  const sessions = operationsOf(histories.sessions.events);
+  const sessions = histories.sessionOperations;
   const deadlineMs = performance.now() + CONVERGENCE_MS_MAX;
   for (;;) {
     const reads = await Promise.all(

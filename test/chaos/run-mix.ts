@@ -92,6 +92,7 @@ async function work(world: World, options: MixOptions): Promise<Histories> {
   const startedMs = performance.now();
   const sinceMs = () => performance.now() - startedMs;
   const histories = new Histories(sinceMs);
+  world.onDiskLost = (region) => histories.diskLost(region, sinceMs());
   const { clients = CLIENTS, requestsPerSecond = REQUESTS_PER_SECOND, seconds, seed, mix } = options;
   let areClientsDone = false;
   const workload: Workload = {

@@ -24,6 +24,8 @@ export class World {
   readonly #say: (text: string) => void;
   /** How many faults were made. */
   faults = 0;
+  /** Told of each disk that is about to be lost. */
+  onDiskLost: (region: string) => void = () => undefined;
   #cut: readonly RegionPair[] = [];
   #cutOneWay: readonly RegionPair[] = [];
 
@@ -78,6 +80,7 @@ export class World {
 
   /** Its disk is lost; it comes back under its old name with an empty one. */
   async wipe(region: string): Promise<void> {
+    this.onDiskLost(region);
     await this.kill(region);
     this.#fault(`wipe ${region}`);
     await rm(this.#cluster.storeFolder(nodeOf(region)), { recursive: true, force: true });
