@@ -5,12 +5,16 @@ import type { AppliedRequest, RegisterValue } from './register.ts';
 export const REQUEST_KEEP_MS = 60 * 60 * 1000;
 /** Kept beyond it, for clocks that are off by as much. */
 const REQUEST_CLOCK_MARGIN_MS = 60 * 60 * 1000;
-/** Of client's keys. At some 60 bytes each they are a small part of what a value may hold; beyond it a change is refused, for to forget one early would apply it twice. */
+/**
+ * Of clients' keys. At some 60 bytes each they are a small part of what a value may hold; beyond it a change is refused, for
+ * to forget one early would apply it twice.
+ */
 export const REQUESTS_MAX = 1000;
 export const REQUEST_ID_LENGTH_MAX = 32;
 /**
- * A change without a client's key is remembered until its proposer makes its next one, and by others while fewer than this many versions stand above it. A proposer in doubt
- * about its own change that finds more than that cannot know any more (`isForgettable`).
+ * A change without a client's key is remembered until its proposer makes its next one, and by others while fewer than this
+ * many versions stand above it: so there is one of each proposer at most. A proposer in doubt about its own change that finds
+ * more versions than that cannot know any more (`mayBeForgotten`).
  */
 export const OWN_REQUEST_VERSIONS = 64;
 

@@ -138,7 +138,12 @@ async function openLog(
 ): Promise<{ log: CommitLog; state: StoreState }> {
   if (logNumber !== undefined) {
     const { log, entries } = await CommitLog.open(path, logNumber);
-    return { log, state: await replayLog(database, log, state, entries) };
+    try {
+      return { log, state: await replayLog(database, log, state, entries) };
+    } catch (error) {
+      await log.close();
+      throw error;
+    }
   }
   const log = await CommitLog.create(path, limits.segmentBytes);
   // The trees name the log from here on, so it must be there first.

@@ -61,7 +61,7 @@ export class OperationRun {
   readonly #isRead: boolean;
   readonly #hops: Hop[] = [];
   readonly #answered = new Set<StoreName>();
-  #asked = 0;
+  readonly #asked = new Set<StoreName>();
   /** Settles with this store's own answer to the acceptance asked for last. */
   #own: Promise<unknown> | undefined;
   #operation: Operation;
@@ -136,11 +136,11 @@ export class OperationRun {
     const timeoutMs = Math.min(this.#leftMs(), this.#setting.patienceMs());
     const sentAtMs = clock.monotonicMs();
     const { rounds } = this.#operation;
-    this.#asked = Math.max(this.#asked, to.length);
     for (const member of to) {
-      const reply = this.#setting.ask(member, message, timeoutMs);
-      if (member.name === this.#setting.self && message.kind === 'accept') this.#own = reply;
-      reply.then(
+      this.#asked.add(member.name);
+      const answer = this.#setting.ask(member, message, timeoutMs);
+      if (member.name === this.#setting.self && message.kind === 'accept') this.#own = answer;
+      answer.then(
         (reply) => {
           if (this.#isOver) return;
           const ms = clock.monotonicMs() - sentAtMs;
@@ -167,6 +167,7 @@ export class OperationRun {
       return;
     }
     this.#retries += 1;
+    this.#spare = undefined;
     const bound = this.#backoffBoundMs();
     const ahead = ROUNDS_AHEAD * 2 ** Math.min(this.#retries, RETRIES_AHEAD_MAX);
     this.#after((this.#setting.random.uint32() / 2 ** 32) * bound, () =>
@@ -204,7 +205,7 @@ export class OperationRun {
     }
     const tell = (): void => {
       this.#cancelDeadline();
-      this.#resolve({ done, hops: this.#hops, asked: this.#asked, answered: this.#answered.size });
+      this.#resolve({ done, hops: this.#hops, asked: this.#asked.size, answered: this.#answered.size });
     };
     if (!this.#own) {
       tell();
