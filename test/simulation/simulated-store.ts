@@ -7,7 +7,8 @@ import {
   type StoreName,
   storeIdFor,
 } from '@meridian/core/ids';
-import { type FlushChanges, GroupCommit, type StoreState } from '@meridian/server/adapters/group-commit';
+import type { FlushChanges, StoreState } from '@meridian/server/adapters/flush';
+import { GroupCommit } from '@meridian/server/adapters/group-commit';
 import type { CancelTimer, Clock } from '@meridian/server/ports/clock';
 import type { Random } from '@meridian/server/ports/random';
 import {
@@ -16,6 +17,7 @@ import {
   type Decide,
   type FollowPosition,
   type PageLimits,
+  type RecentRecord,
   type RowPage,
   type Store,
   type StoredRow,
@@ -24,6 +26,7 @@ import {
   StoreFullError,
   StoreOpenError,
 } from '@meridian/server/ports/store';
+import { Image, page } from './image.ts';
 
 const ID_LENGTH = 16;
 const UINT32_RANGE = 0x1_0000_0000;
@@ -37,34 +40,6 @@ export interface StoreBugs {
   readonly acknowledgesBeforeSync?: boolean;
   /** Shows a commit to reads while it is still on its way to the disk. */
   readonly showsBeforeDurable?: boolean;
-}
-
-/** Rows by key, and by sequence. A Map keeps the order of insertion, which is that of sequences. */
-class Image {
-  readonly rows = new Map<RecordKey, StoredRow>();
-  readonly index = new Map<Sequence, StoredRow>();
-  sequence: Sequence = NO_SEQUENCE;
-
-  apply({ after, rows, removed }: FlushChanges): void {
-    this.sequence = after.sequence;
-    for (const { key, replaces } of removed) {
-      this.rows.delete(key);
-      this.index.delete(replaces);
-    }
-    for (const row of rows) {
-      this.index.delete(row.replaces);
-      this.rows.set(row.key, row);
-      this.index.set(row.sequence, row);
-    }
-  }
-
-  copy(): Image {
-    const copied = new Image();
-    copied.sequence = this.sequence;
-    for (const [key, row] of this.rows) copied.rows.set(key, row);
-    for (const [sequence, row] of this.index) copied.index.set(sequence, row);
-    return copied;
-  }
 }
 
 /**
@@ -224,6 +199,14 @@ export class SimulatedStore implements Store {
     return this.#read(() => this.#visible.rows.get(key)?.record);
   }
 
+  getRow(key: RecordKey): Promise<StoredRow | undefined> {
+    return this.#read(() => this.#visible.rows.get(key));
+  }
+
+  getRecent(key: RecordKey): Promise<RecentRecord> {
+    return this.#read(() => ({ record: this.#visible.rows.get(key)?.record, ageMs: 0 }));
+  }
+
   update<Result>(keys: readonly RecordKey[], decide: Decide<Result>): Promise<Result> {
     return this.#group.update(keys, decide);
   }
@@ -265,6 +248,10 @@ export class SimulatedStore implements Store {
 
   setNote(name: string, text: string): Promise<void> {
     return this.#group.setNote(name, text);
+  }
+
+  replaceNote(name: string, expected: string | undefined, text: string): Promise<boolean> {
+    return this.#group.replaceNote(name, expected, text);
   }
 
   figures(): Promise<StoreFigures> {
@@ -356,15 +343,4 @@ export class SimulatedStore implements Store {
 /** What a dead process answers. One for each asker: a shared one would keep all who ever waited for it. */
 function never(): Promise<never> {
   return new Promise(() => undefined);
-}
-
-function page(source: readonly StoredRow[], { rowsMax, bytesMax }: PageLimits): RowPage {
-  let bytes = 0;
-  let end = 0;
-  for (const { key, record } of source) {
-    if (end > 0 && (end >= rowsMax || bytes >= bytesMax)) break;
-    bytes += key.length + record.length;
-    end++;
-  }
-  return { rows: source.slice(0, end), isComplete: end === source.length };
 }

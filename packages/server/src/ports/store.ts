@@ -47,13 +47,23 @@ export interface UpdateDecision<Result> {
 /** Pure: it may run more than once, and of a run that did not commit nothing remains. Where it throws, only its own update fails. */
 export type Decide<Result> = (view: UpdateView) => UpdateDecision<Result>;
 
-/** What one commit made durable: a complete view of the index from the commit before up to `upTo`. */
+/** What became durable in the index above `from`. Each begins where the one before ended. */
 export interface Commit {
-  /** The sequence before this commit: `rows` are all the rows above it. */
   readonly from: Sequence;
   readonly upTo: Sequence;
   /** In order of their sequences; a key written twice in the commit stands once, at its last. */
   readonly rows: readonly StoredRow[];
+  /** Whether all that this store holds up to `upTo` has been told with it and those before: a complete view as of `upTo`. */
+  readonly isWhole: boolean;
+  /** Whether this process made it. Another node's, of a store that is shared, is told as soon as it is known of. */
+  readonly isOwn: boolean;
+}
+
+/** A record that may be a copy from a while ago. */
+export interface RecentRecord {
+  readonly record: Uint8Array | undefined;
+  /** It was the store's own at some moment no longer ago than this; 0 where the store itself was asked. */
+  readonly ageMs: number;
 }
 
 export interface RowPage {
@@ -115,6 +125,34 @@ export class StoreOpenError extends Error {
   }
 }
 
+/** What a store that several nodes share has beyond one of a single owner. */
+export interface Shared {
+  /**
+   * Takes notice of all that was committed before this call, by whomever: `sequence`, positions, notes and `onCommit` have
+   * told of it when this resolves. @throws StoreFailedError
+   */
+  refresh(): Promise<void>;
+  /** Another node says what it has committed. Only spares a look at the database: it may come late, twice, or never. */
+  notice(notice: CommitNotice): void;
+  /** Called after each transaction of this process that changed something, so that the other nodes can be told. */
+  onChange(listener: (notice: CommitNotice) => void): void;
+  /**
+   * Called where the database is found to be older than what this process has seen of it (it was restored, or failed over to
+   * a standby that lagged): updates fail until `renewId`.
+   */
+  onRegressed(listener: (seen: Sequence) => void): void;
+}
+
+export interface CommitNotice {
+  readonly store: StoreId;
+  readonly from: Sequence;
+  readonly upTo: Sequence;
+  /** `undefined` where they were too many to pass on. */
+  readonly rows: readonly StoredRow[] | undefined;
+  /** Whether positions, notes or the id changed too. */
+  readonly changesState: boolean;
+}
+
 /**
  * One durable copy of some partitions. Held by test/conformance/store.ts:
  * - what `update` resolved for is on disk: it survives SIGKILL and power loss; and nothing is visible to `get`, `scan`,
@@ -127,12 +165,21 @@ export interface Store {
   readonly id: StoreId;
   /** Whether this store was made at this opening: its disk was empty. */
   readonly isNew: boolean;
+  /** Of a store that several nodes have open at once; what this process knows of it may lag behind until `refresh`. */
+  readonly shared?: Shared;
   /** The highest durable sequence; 0 for an empty store. */
   readonly sequence: Sequence;
   /** Durable positions, by origin. */
   readonly positions: ReadonlyMap<StoreId, FollowPosition>;
 
   get(key: RecordKey): Promise<Uint8Array | undefined>;
+  /** The record with its row in the index. */
+  getRow(key: RecordKey): Promise<StoredRow | undefined>;
+  /**
+   * Like `get`, but it may come from a cache, as it was when this store held at least the claims that `isEnough` takes;
+   * without one, as it was at any time.
+   */
+  getRecent(key: RecordKey, isEnough?: (claims: VersionVector) => boolean): Promise<RecentRecord>;
   /**
    * Reads `keys`, decides, writes: atomically, durable when it resolves. Concurrent calls share a commit.
    * @throws StoreFullError, StoreFailedError: nothing of this update was kept (see `isDoubtful`). Whatever `decide` throws, likewise.
@@ -149,6 +196,8 @@ export interface Store {
   /** Small durable texts that belong to this store, e.g. the layout it was last opened under. */
   note(name: string): string | undefined;
   setNote(name: string, text: string): Promise<void>;
+  /** Sets the note only where it says `expected` (`undefined`: nothing) at its turn; says whether it did. */
+  replaceNote(name: string, expected: string | undefined, text: string): Promise<boolean>;
   figures(): Promise<StoreFigures>;
   /** Called after each commit that wrote records, in order, once all of it is durable and visible. */
   onCommit(listener: (commit: Commit) => void): void;

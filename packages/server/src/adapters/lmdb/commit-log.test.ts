@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { FlushChanges, StoreState } from '../group-commit.ts';
+import type { FlushChanges, StoreState } from '../flush.ts';
 import { CommitLog } from './commit-log.ts';
 import { type LogEntry, LogEntryWriter, SECTOR_BYTES, stateAfter } from './log-entry.ts';
 

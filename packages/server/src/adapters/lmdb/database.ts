@@ -1,7 +1,7 @@
 import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
 import * as lmdb from 'lmdb';
 import type { FollowPosition, StoredRow } from '../../ports/store.ts';
-import type { StoreState } from '../group-commit.ts';
+import type { StoreState } from '../flush.ts';
 import { CopyPool } from './copy-pool.ts';
 import { IndexSweep } from './index-sweep.ts';
 import {

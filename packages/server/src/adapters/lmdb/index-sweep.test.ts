@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { StoreState } from '../group-commit.ts';
+import type { StoreState } from '../flush.ts';
 import { Database } from './database.ts';
 import { IndexSweep } from './index-sweep.ts';
 

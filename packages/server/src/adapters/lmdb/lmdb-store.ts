@@ -10,6 +10,7 @@ import {
   type Decide,
   type FollowPosition,
   type PageLimits,
+  type RecentRecord,
   type RowPage,
   type Store,
   type StoredRow,
@@ -18,7 +19,8 @@ import {
   StoreFullError,
   StoreOpenError,
 } from '../../ports/store.ts';
-import { type FlushChanges, GroupCommit, type StoreState } from '../group-commit.ts';
+import type { FlushChanges, StoreState } from '../flush.ts';
+import { GroupCommit } from '../group-commit.ts';
 import { CommitLog } from './commit-log.ts';
 import { checkDataFile } from './data-file.ts';
 import { Database, type TreeState, UnknownFormat } from './database.ts';
@@ -228,6 +230,17 @@ class LmdbStore implements Store {
     return this.#read(() => this.#logged.read(key)?.record);
   }
 
+  getRow(key: RecordKey): Promise<StoredRow | undefined> {
+    return this.#read(() => {
+      const row = this.#logged.read(key);
+      return row && { key, ...row };
+    });
+  }
+
+  getRecent(key: RecordKey): Promise<RecentRecord> {
+    return this.#read(() => ({ record: this.#logged.read(key)?.record, ageMs: 0 }));
+  }
+
   update<Result>(keys: readonly RecordKey[], decide: Decide<Result>): Promise<Result> {
     for (const key of keys) {
       if (!isStorableKey(key)) return Promise.reject(new RangeError('a record key is empty or too long to be stored'));
@@ -261,6 +274,10 @@ class LmdbStore implements Store {
 
   setNote(name: string, text: string): Promise<void> {
     return this.#group.setNote(name, text);
+  }
+
+  replaceNote(name: string, expected: string | undefined, text: string): Promise<boolean> {
+    return this.#group.replaceNote(name, expected, text);
   }
 
   figures(): Promise<StoreFigures> {

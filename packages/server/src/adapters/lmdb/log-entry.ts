@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
 import type { FollowPosition } from '../../ports/store.ts';
-import type { FlushChanges, StoreState } from '../group-commit.ts';
+import type { FlushChanges, StoreState } from '../flush.ts';
 import { readSequence, SEQUENCE_BYTES, writeSequence, writeText } from './key-codec.ts';
 
 /**

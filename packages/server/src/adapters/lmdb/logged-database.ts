@@ -1,5 +1,5 @@
 import { compareKeys, type RecordKey, type Sequence } from '@meridian/core/ids';
-import type { FlushChanges, StoreState } from '../group-commit.ts';
+import type { FlushChanges, StoreState } from '../flush.ts';
 import { type CommitLog, SEGMENT_BYTES } from './commit-log.ts';
 import type { Database, Row, TreeBatch } from './database.ts';
 import { type LogEntry, LogEntryWriter, stateAfter } from './log-entry.ts';

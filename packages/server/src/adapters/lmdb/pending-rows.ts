@@ -1,5 +1,5 @@
 import { compareKeys, type RecordKey, type Sequence } from '@meridian/core/ids';
-import type { FlushChanges, StoreState } from '../group-commit.ts';
+import type { FlushChanges, StoreState } from '../flush.ts';
 
 /** A row that is durable in the log and not yet in the trees. */
 export interface PendingRow {

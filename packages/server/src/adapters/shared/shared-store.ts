@@ -1,0 +1,318 @@
+import {
+  compareKeys,
+  type RecordKey,
+  type Sequence,
+  type StoreId,
+  type StoreName,
+  storeIdFor,
+} from '@meridian/core/ids';
+import type { CancelTimer, Clock } from '../../ports/clock.ts';
+import type { Random } from '../../ports/random.ts';
+import {
+  type ChangesPage,
+  type Commit,
+  type CommitNotice,
+  type Decide,
+  type FollowPosition,
+  type PageLimits,
+  type RecentRecord,
+  type RowPage,
+  type Shared,
+  type Store,
+  type StoredRow,
+  StoreFailedError,
+  type StoreFigures,
+} from '../../ports/store.ts';
+import type { FlushChanges } from '../flush.ts';
+import { CommitLine } from './commit-line.ts';
+import { ReadBatches } from './read-batches.ts';
+import type { SharedDatabase, SharedState } from './shared-database.ts';
+import { TurnQueue } from './turn-queue.ts';
+
+const ID_LENGTH = 16;
+/** How often the database is asked what others have done, where nobody says so. */
+const POLL_MS = 500;
+/** How long a commit may be missing before the index is read for it: the node that made it has most often just not said so yet. */
+const GAP_MS = 5;
+/** Of the index, at a time, when others' commits are read from it. */
+const WALK: PageLimits = { rowsMax: 1_000, bytesMax: 4 * 1024 * 1024 };
+const NOTICE_ROWS_MAX = 512;
+const NOTICE_BYTES_MAX = 512 * 1024;
+
+export interface SharedStoreOptions {
+  readonly database: SharedDatabase;
+  readonly storeName: StoreName;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** What went wrong where nobody waits for it. */
+  readonly onError?: (error: unknown) => void;
+}
+
+/** A store that several nodes have open at once, on a database that keeps their transactions apart. */
+export class SharedStore implements Store {
+  readonly isNew: boolean;
+  readonly shared: Shared;
+  readonly #database: SharedDatabase;
+  readonly #storeName: StoreName;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #onError: (error: unknown) => void;
+  readonly #turns: TurnQueue;
+  readonly #reads: ReadBatches;
+  readonly #line: CommitLine;
+  readonly #commitListeners: ((commit: Commit) => void)[] = [];
+  readonly #changeListeners: ((notice: CommitNotice) => void)[] = [];
+  readonly #regressedListeners: ((seen: Sequence) => void)[] = [];
+  #state: SharedState;
+  /** Until the store has a new id nothing may be written: its dots may have been given out before. */
+  #isRegressed = false;
+  #refreshing: Promise<void> | undefined;
+  #refreshNext: Promise<void> | undefined;
+  #cancelPoll: CancelTimer = () => {};
+  #cancelGap: CancelTimer | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor({ database, storeName, clock, random, onError }: SharedStoreOptions) {
+    this.isNew = database.isNew;
+    this.#database = database;
+    this.#storeName = storeName;
+    this.#clock = clock;
+    this.#random = random;
+    this.#onError = onError ?? (() => undefined);
+    this.#state = database.state;
+    const soon = (fire: () => void): void => clock.soon(fire);
+    this.#turns = new TurnQueue({
+      database,
+      soon,
+      onTurn: (state) => this.#onTurn(state),
+      onDone: (state, changes) => this.#onDone(state, changes),
+    });
+    this.#reads = new ReadBatches(database, soon);
+    this.#line = new CommitLine(
+      database.state.sequence,
+      (commit) => this.#tell(commit),
+      () => this.#onGap(),
+    );
+    this.shared = {
+      refresh: () => this.#refresh(),
+      notice: (notice) => this.#onNotice(notice),
+      onChange: (listener) => this.#changeListeners.push(listener),
+      onRegressed: (listener) => this.#regressedListeners.push(listener),
+    };
+    this.#poll();
+  }
+
+  get id(): StoreId {
+    return this.#state.id;
+  }
+
+  get sequence(): Sequence {
+    return this.#state.sequence;
+  }
+
+  get positions(): ReadonlyMap<StoreId, FollowPosition> {
+    return this.#state.positions;
+  }
+
+  async get(key: RecordKey): Promise<Uint8Array | undefined> {
+    return (await this.getRow(key))?.record;
+  }
+
+  getRow(key: RecordKey): Promise<StoredRow | undefined> {
+    return this.#ask(() => this.#reads.read(key));
+  }
+
+  async getRecent(key: RecordKey): Promise<RecentRecord> {
+    return { record: (await this.getRow(key))?.record, ageMs: 0 };
+  }
+
+  update<Result>(keys: readonly RecordKey[], decide: Decide<Result>): Promise<Result> {
+    return this.#turns.update(keys, decide);
+  }
+
+  scan(from: RecordKey, to: RecordKey, limits: PageLimits): Promise<RowPage> {
+    return this.#ask(async () =>
+      compareKeys(from, to) < 0 ? await this.#database.scan(from, to, limits) : { rows: [], isComplete: true },
+    );
+  }
+
+  changes(after: Sequence, limits: PageLimits): Promise<ChangesPage> {
+    return this.#ask(() => this.#database.changes(after, limits));
+  }
+
+  async renewId(): Promise<void> {
+    await this.#turns.renewId(this.#state.id, storeIdFor(this.#storeName, this.#random.id(ID_LENGTH)));
+    this.#isRegressed = false;
+  }
+
+  forgetPositions(): Promise<void> {
+    return this.#turns.forgetPositions();
+  }
+
+  note(name: string): string | undefined {
+    return this.#state.notes.get(name);
+  }
+
+  setNote(name: string, text: string): Promise<void> {
+    return this.#turns.setNote(name, text);
+  }
+
+  replaceNote(name: string, expected: string | undefined, text: string): Promise<boolean> {
+    return this.#turns.replaceNote(name, expected, text);
+  }
+
+  figures(): Promise<StoreFigures> {
+    return this.#ask(() => this.#database.figures());
+  }
+
+  onCommit(listener: (commit: Commit) => void): void {
+    this.#commitListeners.push(listener);
+  }
+
+  close(): Promise<void> {
+    this.#cancelPoll();
+    this.#cancelGap?.();
+    this.#closing ??= this.#turns.close().then(() => this.#database.close());
+    return this.#closing;
+  }
+
+  #ask<Result>(ask: () => Promise<Result>): Promise<Result> {
+    if (this.#turns.isClosed) return Promise.reject(new StoreFailedError('the store is closed'));
+    return ask();
+  }
+
+  /** A turn has the store to itself, so what it finds is what there is. */
+  #onTurn(found: SharedState): boolean {
+    if (isOlder(found, this.#state)) this.#regress(found);
+    else this.#learn(found);
+    return !this.#isRegressed;
+  }
+
+  #onDone(after: SharedState, changes: FlushChanges | undefined): void {
+    this.#learn(after);
+    if (!changes) return;
+    const { before, rows } = changes;
+    const { id: store, sequence: upTo } = changes.after;
+    if (upTo > before.sequence) this.#line.take({ from: before.sequence, upTo, rows, isWhole: true, isOwn: true });
+    const changesState =
+      before.id !== store || before.positions !== changes.after.positions || before.notes !== changes.after.notes;
+    const notice = { store, from: before.sequence, upTo, rows: isSmall(rows) ? rows : undefined, changesState };
+    for (const listener of this.#changeListeners) this.#guard(() => listener(notice));
+  }
+
+  /** States come out of order: a later turn may end before an earlier one is heard of. */
+  #learn(found: SharedState): void {
+    const known = this.#state;
+    if (isOlder(found, known) || (found.id === known.id && found.version === known.version)) return;
+    // Another node has renewed a store that had gone back.
+    if (found.id !== known.id && found.sequence < this.#line.toldTo) this.#line.reset(found.sequence);
+    this.#state = found;
+  }
+
+  #regress(found: SharedState): void {
+    const seen = this.#state.sequence;
+    this.#state = found;
+    this.#line.reset(found.sequence);
+    if (this.#isRegressed) return;
+    this.#isRegressed = true;
+    for (const listener of this.#regressedListeners) this.#guard(() => listener(seen));
+  }
+
+  #tell(commit: Commit): void {
+    for (const listener of this.#commitListeners) this.#guard(() => listener(commit));
+  }
+
+  #guard(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+
+  #onNotice({ store, from, upTo, rows, changesState }: CommitNotice): void {
+    if (this.#turns.isClosed) return;
+    if (store !== this.#state.id || changesState || !rows) this.#refreshQuietly();
+    if (store !== this.#state.id || !rows || upTo <= from) return;
+    this.#line.take({ from, upTo, rows, isWhole: true, isOwn: false });
+    if (!changesState) this.#noteSequence();
+  }
+
+  /** Of the state only the sequence is known to have moved: so far, all is told. */
+  #noteSequence(): void {
+    const { toldTo } = this.#line;
+    if (toldTo > this.#state.sequence) this.#state = { ...this.#state, sequence: toldTo };
+  }
+
+  #onGap(): void {
+    this.#cancelGap ??= this.#clock.timer(GAP_MS, () => {
+      this.#cancelGap = undefined;
+      if (this.#line.hasGap || this.#line.toldTo < this.#state.sequence) this.#refreshQuietly();
+    });
+  }
+
+  #poll(): void {
+    this.#cancelPoll = this.#clock.timer(POLL_MS, () => {
+      this.#refreshQuietly();
+      this.#poll();
+    });
+  }
+
+  #refreshQuietly(): void {
+    if (this.#turns.isClosed) return;
+    // Where the database is away, those who wait for it hear of it, and it is asked again soon.
+    this.#refresh().catch(() => undefined);
+  }
+
+  /** One look serves all who asked before it began. */
+  #refresh(): Promise<void> {
+    if (this.#turns.isClosed) return Promise.reject(new StoreFailedError('the store is closed'));
+    if (!this.#refreshing) {
+      this.#refreshing = this.#look().finally(() => {
+        this.#refreshing = undefined;
+      });
+      return this.#refreshing;
+    }
+    this.#refreshNext ??= this.#refreshing
+      .catch(() => undefined)
+      .then(() => {
+        this.#refreshNext = undefined;
+        return this.#refresh();
+      });
+    return this.#refreshNext;
+  }
+
+  async #look(): Promise<void> {
+    const known = this.#state;
+    const found = await this.#database.readState();
+    // Compared with what was known before the question: a turn may have gone further since.
+    if (this.#state.version === known.version && isOlder(found, known)) this.#regress(found);
+    else this.#learn(found);
+    if (this.#line.toldTo < found.sequence) await this.#walk();
+  }
+
+  /** To the end of the index: only there a view is complete. */
+  async #walk(): Promise<void> {
+    for (let isComplete = false; !isComplete && !this.#turns.isClosed; ) {
+      const from = this.#line.toldTo;
+      const page = await this.#database.changes(from, WALK);
+      const commit = { from, upTo: page.upTo, rows: page.rows, isWhole: page.isComplete, isOwn: false };
+      isComplete = this.#line.walked(commit) && page.isComplete;
+    }
+  }
+}
+
+/**
+ * Whether `found` is of a past that the database has gone back to. Under another id it is that of a store renewed by another
+ * node, unless it is an id that the store once had.
+ */
+function isOlder(found: SharedState, known: SharedState): boolean {
+  return found.id === known.id ? found.version < known.version : known.positions.has(found.id);
+}
+
+function isSmall(rows: readonly StoredRow[]): boolean {
+  if (rows.length > NOTICE_ROWS_MAX) return false;
+  let bytes = 0;
+  for (const { record } of rows) bytes += record.length;
+  return bytes <= NOTICE_BYTES_MAX;
+}

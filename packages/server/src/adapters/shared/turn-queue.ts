@@ -1,0 +1,191 @@
+import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
+import { type Decide, StoreFailedError } from '../../ports/store.ts';
+import { type Draft, extended, FLUSH_KEYS_MAX, Flush, type FlushChanges, type FlushRequest } from '../flush.ts';
+import type { SharedDatabase, SharedState, SharedTurn } from './shared-database.ts';
+
+/** A turn's commit is on its way to disk while the next one reads: the database keeps them apart. */
+const TURNS_AT_ONCE = 2;
+
+interface Request extends FlushRequest {
+  readonly resolve: (result: never) => void;
+  readonly reject: (failure: unknown) => void;
+}
+
+export interface TurnQueueOptions {
+  readonly database: SharedDatabase;
+  /** Runs a function after what this tick brought in. */
+  readonly soon: (fire: () => void) => void;
+  /** Looks at the state that a turn has found; says whether records may be written on top of it. */
+  readonly onTurn: (state: SharedState) => boolean;
+  /** Called once a turn is durable, before those who asked are told. `changes`: nothing where it wrote nothing. */
+  readonly onDone: (state: SharedState, changes: FlushChanges | undefined) => void;
+}
+
+const NO_KEYS: readonly RecordKey[] = [];
+
+/**
+ * Makes one transaction of the updates that came in while those before were under way. Nothing of it is told to anybody
+ * before it is durable: also a decision that failed, or wrote nothing, may rest on writes of the same turn, and waits.
+ */
+export class TurnQueue {
+  readonly #options: TurnQueueOptions;
+  #queue: Request[] = [];
+  #running = 0;
+  /** Turns that have not yet come to their decisions. Only one at a time: so they come to them in the order asked for. */
+  #undecided = 0;
+  #isScheduled = false;
+  #isClosed = false;
+  #whenIdle: (() => void)[] = [];
+
+  constructor(options: TurnQueueOptions) {
+    this.#options = options;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  update<Result>(keys: readonly RecordKey[], decide: Decide<Result>): Promise<Result> {
+    return this.#ask(keys, decide, undefined);
+  }
+
+  /** Of one that was renewed by another meanwhile nothing is changed. */
+  renewId(former: StoreId, id: StoreId): Promise<void> {
+    return this.#ask(NO_KEYS, undefined, (draft) => {
+      if (draft.id !== former) return;
+      const sequence = draft.sequence as Sequence;
+      draft.positions = extended(draft.positions, draft.id, { cursor: sequence, applied: sequence, isFilled: true });
+      draft.id = id;
+    });
+  }
+
+  forgetPositions(): Promise<void> {
+    return this.#ask(NO_KEYS, undefined, (draft) => {
+      if (draft.positions.size > 0) draft.positions = new Map();
+    });
+  }
+
+  setNote(name: string, text: string): Promise<void> {
+    return this.#ask(NO_KEYS, undefined, (draft) => {
+      if (draft.notes.get(name) !== text) draft.notes = extended(draft.notes, name, text);
+    });
+  }
+
+  replaceNote(name: string, expected: string | undefined, text: string): Promise<boolean> {
+    return this.#ask(NO_KEYS, undefined, (draft) => {
+      if (draft.notes.get(name) !== expected) return false;
+      draft.notes = extended(draft.notes, name, text);
+      return true;
+    });
+  }
+
+  /** Refuses what comes from now on; resolves once all that was asked for before is settled. */
+  close(): Promise<void> {
+    this.#isClosed = true;
+    if (this.#running === 0 && this.#queue.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenIdle.push(resolve));
+  }
+
+  #ask<Result>(
+    keys: readonly RecordKey[],
+    decide: Decide<Result> | undefined,
+    amend: ((draft: Draft) => unknown) | undefined,
+  ): Promise<Result> {
+    return new Promise<Result>((resolve, reject) => {
+      if (this.#isClosed) {
+        reject(new StoreFailedError('the store is closed'));
+        return;
+      }
+      this.#queue.push({ keys, decide, amend, resolve, reject, result: undefined, hasFailed: false });
+      this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#running >= TURNS_AT_ONCE || this.#queue.length === 0) return;
+    if (this.#undecided > 0) return;
+    this.#isScheduled = true;
+    this.#options.soon(() => {
+      this.#isScheduled = false;
+      if (this.#queue.length > 0) this.#begin();
+    });
+  }
+
+  #begin(): void {
+    let requests = this.#take();
+    const keys = [...new Set(requests.flatMap((request) => request.keys))];
+    let changes: FlushChanges | undefined;
+    let hasDecided = false;
+    const decided = (): void => {
+      if (hasDecided) return;
+      hasDecided = true;
+      this.#undecided -= 1;
+    };
+    this.#running += 1;
+    this.#undecided += 1;
+    const decide = (turn: SharedTurn): FlushChanges | undefined => {
+      const decision = this.#decide(turn, requests);
+      // Those that a large one leaves no room for are the first of the next turn.
+      this.#queue.unshift(...requests.slice(decision.ran));
+      requests = requests.slice(0, decision.ran);
+      changes = decision.changes;
+      decided();
+      this.#schedule();
+      return changes;
+    };
+    this.#options.database.transact(keys, decide).then(
+      (state) => {
+        decided();
+        this.#options.onDone(state, changes);
+        for (const request of requests) settle(request);
+        this.#ended();
+      },
+      (failure: unknown) => {
+        decided();
+        for (const request of requests) request.reject(failure);
+        this.#ended();
+      },
+    );
+  }
+
+  #ended(): void {
+    this.#running -= 1;
+    this.#schedule();
+    if (this.#running > 0 || this.#queue.length > 0) return;
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
+  }
+
+  #take(): Request[] {
+    let keys = 0;
+    let count = 0;
+    while (count < this.#queue.length && keys < FLUSH_KEYS_MAX)
+      keys += 1 + (this.#queue[count++] as Request).keys.length;
+    return this.#queue.splice(0, count);
+  }
+
+  /** How many ran: those that a large one leaves no room for wait for the next turn. */
+  #decide(turn: SharedTurn, taken: readonly Request[]): { changes: FlushChanges | undefined; ran: number } {
+    const isSound = this.#options.onTurn(turn.state);
+    const flush = new Flush(turn, turn.state);
+    let ran = 0;
+    for (const request of taken) {
+      if (ran > 0 && flush.isLarge) break;
+      request.hasFailed = false;
+      request.result = undefined;
+      if (isSound || !request.decide) flush.run(request);
+      else fail(request, new StoreFailedError('the database is older than what this node has seen of it'));
+      ran += 1;
+    }
+    return { changes: flush.changes(), ran };
+  }
+}
+
+function settle(request: Request): void {
+  if (request.hasFailed) request.reject(request.result);
+  else request.resolve(request.result as never);
+}
+
+function fail(request: Request, failure: Error): void {
+  request.hasFailed = true;
+  request.result = failure;
+}
