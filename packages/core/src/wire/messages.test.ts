@@ -10,6 +10,7 @@ import { ensure, type Shape } from './shape.ts';
 const SHAPES_BY_VERSION: Readonly<Record<number, string>> = {
   1: '8a3893fca05f21358a76aae701e8146875403034e50bb8adfa887100ce650eb5',
   2: 'dc5f926b91ea1f468d3cca22d612be6d3e5b90f04ce57c1a27a327b8e6bd3da3',
+  3: 'e85ab988b0b398db31018c52c751dbeaf3f38702bf5bf66e63da9c0d7ec06443',
 };
 
 describe('the wire', () => {

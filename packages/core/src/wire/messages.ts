@@ -44,11 +44,15 @@ export const PONG = 5;
 export const REQUEST = 6;
 export const ANSWER = 7;
 export const CHOSEN = 8;
+export const UNFOLLOW = 9;
+export const COMMITTED = 10;
 
 /** First on each connection: who holds what. A receiver that finds itself named ahead of its own sequence takes a new id. */
 const greeting = tuple(only(GREETING), storeName, storeId, sequence, flag, vector);
 /** Receiver to origin: origin, follower, cursor, applied, whether all records are wanted, not only the origin's own dots, number of the stream. */
 const follow = tuple(only(FOLLOW), storeId, storeId, sequence, sequence, flag, whole);
+/** Receiver to origin: another node of its store follows now. Origin, follower, number of the stream. */
+const unfollow = tuple(only(UNFOLLOW), storeId, storeId, whole);
 /** Origin to receiver: origin, follower, from, upTo, whether it completes a view of the index as of upTo, rows, number of the stream. */
 const changes = tuple(only(CHANGES), storeId, storeId, sequence, sequence, flag, rows, whole);
 /** Receiver to origin, once durable: origin, follower, cursor, applied. */
@@ -173,7 +177,17 @@ const answer = tuple(only(ANSWER), whole, nullable(failure), anything);
 /** What a proposer knows to be chosen: record keys and ballots. Nobody answers, and any may be lost. */
 const chosen = tuple(only(CHOSEN), list(tuple(recordKey, ballot), 4096));
 
-const message = oneOf([greeting, follow, changes, applied, ping, pong, request, answer, chosen]);
+/** Between nodes that share a store: the store, from, upTo, rows with their sequences (null: too many to send), whether more than rows has changed. */
+const committed = tuple(
+  only(COMMITTED),
+  storeId,
+  sequence,
+  sequence,
+  nullable(list(tuple(recordKey, sequence, bytes), 4096)),
+  flag,
+);
+
+const message = oneOf([greeting, follow, changes, applied, ping, pong, request, answer, chosen, unfollow, committed]);
 export type Message = ValueOf<typeof message>;
 export type Greeting = ValueOf<typeof greeting>;
 export type Follow = ValueOf<typeof follow>;
@@ -182,6 +196,8 @@ export type Applied = ValueOf<typeof applied>;
 export type Ping = ValueOf<typeof ping>;
 export type Request = ValueOf<typeof request>;
 export type Answer = ValueOf<typeof answer>;
+export type Unfollow = ValueOf<typeof unfollow>;
+export type Committed = ValueOf<typeof committed>;
 export type ChosenBallots = ValueOf<typeof chosen>;
 export type ReadCall = ValueOf<typeof read>;
 export type WriteCall = ValueOf<typeof write>;

@@ -2,6 +2,7 @@
  * Nodes of different protocol versions do not talk. `messages.test.ts` hashes the shapes of all messages and fails when
  * they change under the same version.
  *
- * History: 1, the first; 2, registers (REGISTER, CHANGE, CONSULT, CHOSEN), and rounds in the result of a write.
+ * History: 1, the first; 2, registers (REGISTER, CHANGE, CONSULT, CHOSEN), and rounds in the result of a write; 3, nodes that share a
+ * store (UNFOLLOW, COMMITTED).
  */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;

@@ -1,4 +1,4 @@
-import type { VersionVector } from '@meridian/core/causality/version-vector';
+import { sequenceIn, type VersionVector } from '@meridian/core/causality/version-vector';
 import { coversSession, type SessionToken } from '@meridian/core/coordination/session';
 import { NO_SEQUENCE, type RecordKey, type Sequence, type StoreId } from '@meridian/core/ids';
 import type { Clock } from '../ports/clock.ts';
@@ -37,9 +37,18 @@ export class Coverage {
   }
 
   isCovered(key: RecordKey, token: SessionToken): boolean {
+    return this.#isCovered(this.appliedOf, key, token);
+  }
+
+  /** Whether a record of a time when these claims held, this store's own among them, may be shown to the session. */
+  isCoveredBy(claims: VersionVector, key: RecordKey, token: SessionToken): boolean {
+    return this.#isCovered((store) => sequenceIn(claims, store), key, token);
+  }
+
+  #isCovered(appliedOf: (store: StoreId) => Sequence, key: RecordKey, token: SessionToken): boolean {
     if (token.size === 0 || this.#bugs.has('session-not-covered')) return true;
     const replicas = this.#catalog.replicas(key);
-    return coversSession(this.appliedOf, token, (name) => replicas.some((replica) => replica.store === name));
+    return coversSession(appliedOf, token, (name) => replicas.some((replica) => replica.store === name));
   }
 
   /** For a listing: all stores matter. */
@@ -51,6 +60,11 @@ export class Coverage {
   wait(isCovered: () => boolean, timeoutMs: number): Promise<boolean> {
     if (isCovered()) return Promise.resolve(true);
     if (timeoutMs <= 0) return Promise.resolve(false);
+    // Another node of this store may have what is missing, and not have said so yet.
+    this.#store.shared?.refresh().then(
+      () => this.onProgress(),
+      () => undefined,
+    );
     return new Promise((resolve) => {
       const cancelTimer = this.#clock.timer(timeoutMs, () => settle(false));
       const settle = (result: boolean): void => {

@@ -1,16 +1,18 @@
 import { EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
-import type { Sequence } from '@meridian/core/ids';
+import { type Sequence, storeNameOf } from '@meridian/core/ids';
 import type { PlacementTable } from '@meridian/core/placement/placement-table';
 import { quorumOf } from '@meridian/core/placement/preference-list';
 import type { Log } from '../ports/log.ts';
+import type { Random } from '../ports/random.ts';
 import type { Store } from '../ports/store.ts';
 import type { Peers } from './peers.ts';
 
 const FILLED_NOTE = 'filled-under-layout';
 /** In place of a layout: positions are about to be forgotten. A store that finds it at its start goes on there. */
 const FORGETTING = 'forgetting';
-/** Likewise: they are forgotten, and what the peers hold is being taken in once more. */
+/** Likewise: they are forgotten, and what the peers hold is being taken in once more. No two fills have the same text. */
 const FILLING_ANEW = 'filling-anew';
+const FILL_ID_LENGTH = 8;
 
 /**
  * Whether this store holds what its place on the ring obliges it to. A new store, or one whose place has grown, takes writes
@@ -26,7 +28,7 @@ export class Filling {
   /** How many replicas the keys of each namespace have. */
   readonly #replicaCounts: () => readonly number[];
   #inheritedClaims: () => VersionVector = () => EMPTY_VECTOR;
-  #isFilled: boolean;
+  readonly #random: Random;
   #isEnding = false;
   #owesForgetting = false;
   #isForgetting = false;
@@ -39,14 +41,15 @@ export class Filling {
     fingerprint: string,
     replicaCounts: () => readonly number[],
     log: Log,
+    random: Random,
   ) {
+    this.#random = random;
     this.#replicaCounts = replicaCounts;
     this.#store = store;
     this.#peers = peers;
     this.#placement = placement;
     this.#fingerprint = fingerprint;
     this.#log = log;
-    this.#isFilled = store.note(FILLED_NOTE) === fingerprint;
   }
 
   /** Where to learn what the origins claim of stores that are gone. */
@@ -54,18 +57,18 @@ export class Filling {
     this.#inheritedClaims = inheritedClaims;
   }
 
-  isFilled = (): boolean => this.#isFilled;
+  /** By the note alone: of a shared store, another node may fill it, or begin to fill it anew. */
+  isFilled = (): boolean => !this.#owesForgetting && this.#store.note(FILLED_NOTE) === this.#fingerprint;
 
   /** Where the layout is not the one this store was filled under, its positions claim too much: take everything in anew. */
   async start(): Promise<void> {
-    if (this.#isFilled) return;
+    if (this.isFilled()) return;
     const former = this.#store.note(FILLED_NOTE);
-    if (former !== undefined && former !== FILLING_ANEW) await this.begin('the layout has changed');
+    if (former !== undefined && !former.startsWith(FILLING_ANEW)) await this.begin('the layout has changed');
     await this.check();
   }
 
   async begin(reason: string): Promise<void> {
-    this.#isFilled = false;
     this.#begun += 1;
     this.#owesForgetting = true;
     await this.#forget(this.#begun);
@@ -78,7 +81,7 @@ export class Filling {
     try {
       await this.#store.setNote(FILLED_NOTE, FORGETTING);
       await this.#store.forgetPositions();
-      await this.#store.setNote(FILLED_NOTE, FILLING_ANEW);
+      await this.#store.setNote(FILLED_NOTE, `${FILLING_ANEW} ${this.#random.id(FILL_ID_LENGTH)}`);
       if (begun === this.#begun) this.#owesForgetting = false;
     } finally {
       this.#isForgetting = false;
@@ -103,12 +106,20 @@ export class Filling {
   }
 
   async check(): Promise<void> {
-    if (this.#isFilled || this.#isEnding || this.#isForgetting) return;
+    if (this.#isEnding || this.#isForgetting) return;
     if (this.#owesForgetting) return this.#forget(this.#begun);
-    const others = this.#placement.allStores().filter(({ name }) => this.#peers.ofStore(name) !== undefined);
+    const note = this.#store.note(FILLED_NOTE);
+    // Another node of this store was at it, and may be dead.
+    if (note === FORGETTING) return this.begin('another node had begun to');
+    // Filled, or filled by another node that stands on another layout.
+    if (note !== undefined && !note.startsWith(FILLING_ANEW)) return;
+    const own = storeNameOf(this.#store.id);
+    const others = this.#placement
+      .allStores()
+      .filter(({ name }) => name !== own && this.#peers.ofStore(name) !== undefined);
     let filledFrom = 0;
     // One that was filled before, under another layout or another id, had data to lose.
-    let isNewCluster = this.#store.note(FILLED_NOTE) === undefined;
+    let isNewCluster = note === undefined;
     for (const { name } of others) {
       const peer = this.#peers.ofStore(name);
       if (peer?.storeId !== undefined && this.#store.positions.get(peer.storeId)?.isFilled) filledFrom += 1;
@@ -118,19 +129,17 @@ export class Filling {
     if (filledFrom < this.#origins(others.length, isNewCluster)) return;
     this.#isEnding = true;
     try {
-      await this.#end(this.#begun, filledFrom);
+      await this.#end(this.#begun, note, filledFrom);
     } finally {
       this.#isEnding = false;
     }
   }
 
   /** Filled only once that is on disk; and not at all where another fill was begun meanwhile. */
-  async #end(begun: number, filledFrom: number): Promise<void> {
+  async #end(begun: number, note: string | undefined, filledFrom: number): Promise<void> {
     await this.#inherit(begun);
     if (begun !== this.#begun) return;
-    await this.#store.setNote(FILLED_NOTE, this.#fingerprint);
-    if (begun !== this.#begun) return;
-    this.#isFilled = true;
+    if (!(await this.#store.replaceNote(FILLED_NOTE, note, this.#fingerprint))) return;
     this.#log.info({ origins: filledFrom, sequence: this.#store.sequence }, 'this store is filled');
   }
 

@@ -2,7 +2,7 @@ import { EMPTY_VECTOR, join, type VersionVector } from '@meridian/core/causality
 import type { NodeName, RecordKey, Sequence, StoreId } from '@meridian/core/ids';
 import { namespaceIdOf, storeNameOf } from '@meridian/core/ids';
 import { joinsOn, positionAfter, START_POSITION, type StreamPosition } from '@meridian/core/replication/change-stream';
-import { APPLIED, type Changes, FETCH, FOLLOW, fetchResult } from '@meridian/core/wire/messages';
+import { APPLIED, type Changes, FETCH, FOLLOW, fetchResult, UNFOLLOW } from '@meridian/core/wire/messages';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
@@ -11,6 +11,7 @@ import type { Transport } from '../ports/transport.ts';
 import type { Calls } from './calls.ts';
 import { type Catalog, definitionKey, namespaceNameOf } from './catalog.ts';
 import { STREAM_STALL_MS, type StreamLimits } from './limits.ts';
+import type { Links } from './links.ts';
 import type { Peer, Peers } from './peers.ts';
 import type { PlantedBugs } from './planted-bugs.ts';
 import { mergeRows, type Replica, type RowToMerge } from './replica.ts';
@@ -63,7 +64,10 @@ export class Following {
   readonly #bugs: PlantedBugs;
   readonly #events: FollowingEvents;
   readonly #isFilled: () => boolean;
+  readonly #links: Links;
+  readonly #hasSharedOrigins: boolean;
   readonly #origins = new Map<NodeName, Origin>();
+  #wasFilled = false;
   #lastStream: number;
   #isStopped = false;
   #rowsMerged = 0;
@@ -79,6 +83,7 @@ export class Following {
       limits: StreamLimits;
       bugs: PlantedBugs;
       isFilled: () => boolean;
+      links: Links;
     },
     events: FollowingEvents,
   ) {
@@ -93,6 +98,8 @@ export class Following {
     this.#limits = node.limits;
     this.#bugs = node.bugs;
     this.#isFilled = node.isFilled;
+    this.#links = node.links;
+    this.#hasSharedOrigins = [...node.peers.otherStores()].some(([, nodes]) => nodes.length > 1);
     this.#events = events;
     // Not from 0: a former life of this process has asked too.
     this.#lastStream = parts.random.uint32() * 2 ** 16;
@@ -109,9 +116,15 @@ export class Following {
     return { rowsMerged: this.#rowsMerged, gaps: this.#gaps, inboxBytes };
   }
 
-  /** A peer said who it is: follow its store from where this one stands. */
+  /** A peer said who it is: follow its store from where this one stands, where that is for this node to do. */
   follow(peer: Peer): void {
+    if (this.#peers.ofStore(peer.storeName) !== peer || !this.#links.isFollowedHere(peer.storeName)) return;
+    this.#follow(peer);
+  }
+
+  #follow(peer: Peer): void {
     if (!peer.storeId || this.#isStopped) return;
+    for (const other of this.#peers.nodesOf(peer.storeName)) if (other !== peer) this.#leave(other.node);
     const known = this.#origins.get(peer.node);
     if (!known || known.storeId !== peer.storeId) {
       this.#origins.set(peer.node, {
@@ -127,6 +140,28 @@ export class Following {
       });
     }
     this.#ask(this.#origins.get(peer.node) as Origin);
+  }
+
+  /** Another node follows this origin, or another node of it is followed. */
+  #leave(node: NodeName): void {
+    const origin = this.#origins.get(node);
+    if (!origin) return;
+    this.#origins.delete(node);
+    this.#transport.send(node, [UNFOLLOW, origin.storeId, this.#store.id, origin.stream]);
+  }
+
+  /** Who follows whom changes with who is alive. */
+  #reconcile(): void {
+    // Another node has begun to fill this store anew.
+    const hasLost = this.#wasFilled && !this.#isFilled();
+    this.#wasFilled = this.#isFilled();
+    if (hasLost) this.followAllAnew();
+    for (const [store, nodes] of this.#peers.otherStores()) {
+      if (this.#links.isFollowedHere(store)) {
+        const peer = this.#peers.ofStore(store);
+        if (peer?.isUp && this.#origins.get(peer.node)?.storeId !== peer.storeId) this.#follow(peer);
+      } else for (const { node } of nodes) this.#leave(node);
+    }
   }
 
   /** Positions were forgotten, or this store has a new id: ask everybody anew. */
@@ -169,6 +204,7 @@ export class Following {
 
   /** Asks again where an origin is known to be ahead and nothing has come for a while: a lost batch leaves no other trace. */
   onTick(): void {
+    if (this.#store.shared || this.#hasSharedOrigins) this.#reconcile();
     for (const origin of this.#origins.values()) {
       const peer = this.#peers.get(origin.node);
       if (!peer?.isUp || peer.storeId !== origin.storeId || origin.isMerging) continue;

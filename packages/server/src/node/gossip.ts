@@ -79,7 +79,17 @@ export class Gossip {
   }
 
   #openGate(): void {
-    if (!this.#isRenewing && !this.#mustRenew) this.#gate.open();
+    if (this.#isRenewing || this.#mustRenew || !this.#gate.isHeld) return;
+    this.#gate.open();
+    for (const peer of this.#state.peers.siblings()) if (peer.isUp) this.#greet(peer);
+  }
+
+  /**
+   * Nodes that share a store vouch for it to one another once they take writes themselves. Before, they know no more than the
+   * one that asks: a database that lost what it had acknowledged looks the same to both.
+   */
+  #mayTell(peer: Peer): boolean {
+    return !this.#gate.isHeld || !this.#state.peers.isSibling(peer);
   }
 
   onUp(peer: Peer): void {
@@ -94,6 +104,7 @@ export class Gossip {
   }
 
   #greet(peer: Peer): void {
+    if (!this.#mayTell(peer)) return;
     const { self, store, filling, coverage } = this.#state;
     const claims = vectorEntries(coverage.claims());
     this.#transport.send(peer.node, [GREETING, self.store, store.id, store.sequence, filling.isFilled(), claims]);
@@ -107,10 +118,14 @@ export class Gossip {
       this.#misplaced.add(peer.node);
       return;
     }
-    const former = peers.greeted(peer, greeting) ?? this.#formerIdOf(peer);
-    this.#compareWithSelf(peer);
-    this.#following.follow(peer);
-    if (former !== undefined) this.#onStoreReplaced(peer, former);
+    const before = peers.greeted(peer, greeting);
+    if (peers.isSibling(peer)) this.#compareWithSibling(peer);
+    else {
+      const former = before ?? this.#formerIdOf(peer);
+      this.#compareWithSelf(peer);
+      this.#following.follow(peer);
+      if (former !== undefined) this.#onStoreReplaced(peer, former);
+    }
     if (this.hasMetOthers) this.#openGate();
   }
 
@@ -125,7 +140,7 @@ export class Gossip {
     const { peers, store, filling, coverage } = this.#state;
     this.#pingCount += 1;
     for (const peer of peers.all()) {
-      if (!peer.isUp) continue;
+      if (!peer.isUp || !this.#mayTell(peer)) continue;
       this.#notePing(peer.node);
       const claims = vectorEntries(coverage.claims());
       this.#transport.send(peer.node, [PING, this.#pingCount, store.id, store.sequence, filling.isFilled(), claims]);
@@ -151,7 +166,8 @@ export class Gossip {
       return;
     }
     peers.pinged(peer, ping);
-    this.#compareWithSelf(peer);
+    if (peers.isSibling(peer)) this.#compareWithSibling(peer);
+    else this.#compareWithSelf(peer);
     peers.refresh(peer, coverage.appliedOf);
   }
 
@@ -163,19 +179,45 @@ export class Gossip {
     this.#state.peers.measured(peer, this.#state.clock.monotonicMs() - atMs);
   }
 
+  /** What another node has seen in the database that both stand on must be there. */
+  #compareWithSibling(peer: Peer): void {
+    const { store } = this.#state;
+    if (peer.storeId === store.id) this.renewIfBehind(peer.sequence);
+    else this.#refreshThen(() => undefined);
+  }
+
+  /** What another node of this store has done meanwhile may not be known here yet. */
+  #refreshThen(then: () => void): void {
+    const { shared } = this.#state.store;
+    // Where the database cannot be asked nothing is written either, and the next ping asks again.
+    if (shared) shared.refresh().then(then, () => undefined);
+    else then();
+  }
+
   /** Whether a peer has seen writes of this store, under this id or one that it had, that this store does not have. */
   #compareWithSelf(peer: Peer): void {
-    const { self, store, filling, coverage, log } = this.#state;
+    const { store, filling } = this.#state;
     this.renewIfBehind(sequenceIn(peer.applied, store.id));
     if (!filling.isFilled() || this.#isRenewing) return;
+    if (this.#seenOfFormerId(peer) !== undefined) this.#refreshThen(() => this.#refillIfLacking(peer));
+  }
+
+  /** A former id of this store of whose writes the peer has seen more than this store holds. */
+  #seenOfFormerId(peer: Peer): StoreId | undefined {
+    const { self, store, coverage } = this.#state;
     for (const [id, seen] of peer.applied) {
-      if (id === store.id || storeNameOf(id) !== self.store || seen <= coverage.appliedOf(id)) continue;
-      const refilled = filling.begin('peers have seen more of it under a former id than it holds');
-      refilled
-        .then(() => this.#following.followAllAnew())
-        .catch((error: unknown) => log.error({ reason: (error as Error).message }, 'filling this store anew failed'));
-      return;
+      if (id !== store.id && storeNameOf(id) === self.store && seen > coverage.appliedOf(id)) return id;
     }
+    return undefined;
+  }
+
+  #refillIfLacking(peer: Peer): void {
+    const { filling, log } = this.#state;
+    if (!filling.isFilled() || this.#isRenewing || this.#seenOfFormerId(peer) === undefined) return;
+    const refilled = filling.begin('peers have seen more of it under a former id than it holds');
+    refilled
+      .then(() => this.#following.followAllAnew())
+      .catch((error: unknown) => log.error({ reason: (error as Error).message }, 'filling this store anew failed'));
   }
 
   /** Nobody could be asked whether this disk is as young as it looks. A new id costs an entry in vectors; a dot issued twice loses a write. */
@@ -203,7 +245,7 @@ export class Gossip {
       () => {
         this.#isRenewing = false;
         this.#mustRenew = false;
-        this.#gate.open();
+        this.#openGate();
       },
       (error: unknown) => {
         this.#isRenewing = false;
@@ -220,8 +262,19 @@ export class Gossip {
    * that it held at its start.
    */
   renewIfBehind(seen: Sequence, isSurelyBehind = false): void {
-    const { store, log } = this.#state;
+    const { store } = this.#state;
     if (this.#isRenewing || (seen <= store.sequence && !isSurelyBehind)) return;
+    if (!store.shared || isSurelyBehind) this.#renewBehind(seen);
+    else {
+      const { id } = store;
+      this.#refreshThen(() => {
+        if (!this.#isRenewing && store.id === id && seen > store.sequence) this.#renewBehind(seen);
+      });
+    }
+  }
+
+  #renewBehind(seen: Sequence): void {
+    const { store, log } = this.#state;
     this.#isRenewing = true;
     this.#mustRenew = true;
     this.#gate.hold();

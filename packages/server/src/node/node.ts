@@ -36,6 +36,8 @@ export class MeridianNode extends ServiceFacade {
     );
     await catalog.load(store);
     store.onCommit((commit) => this.#onCommit(commit));
+    store.shared?.onRegressed((seen) => gossip.renewIfBehind(seen, true));
+    this.#wiring.siblings.start();
     gossip.start();
     await filling.start();
     await transport.start(peerMessages);

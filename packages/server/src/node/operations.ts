@@ -1,10 +1,12 @@
-import { type RecordKey, recordKey } from '@meridian/core/ids';
+import { sequenceIn } from '@meridian/core/causality/version-vector';
+import { type RecordKey, recordKey, type Sequence } from '@meridian/core/ids';
 import type { LayoutNode } from '@meridian/core/placement/layout';
 import type { Namespace } from '@meridian/core/placement/namespace';
 import { partitionOf } from '@meridian/core/placement/partition';
 import { preferenceList } from '@meridian/core/placement/preference-list';
 import { STATUS, statusResult } from '@meridian/core/wire/messages';
 import type { NodeState } from './node-state.ts';
+import type { Peer } from './peers.ts';
 import { round } from './rounded.ts';
 import type { Health, PeerHealth, RegionStatus, RingAnswer } from './service.ts';
 import type { Shipper } from './shipper.ts';
@@ -37,13 +39,20 @@ export class Operations {
       region: peer.region,
       reachable: peers.isLive(peer),
       rttMs: peer.rttMs === undefined ? null : round(peer.rttMs),
-      lagMs: this.#lagMs(peer.node),
+      lagMs: this.#lagMs(peer),
     }));
   }
 
-  #lagMs(node: PeerHealth['node']): number | null {
-    const lagMs = this.#shipper.lagMs(node);
-    return lagMs === undefined ? null : Math.round(lagMs);
+  /** Of nodes that share a store one ships and one follows; the others know from what that store says of itself. */
+  #lagMs(peer: Peer): number | null {
+    const { store, peers } = this.#state;
+    if (peers.isSibling(peer)) return 0;
+    const lagMs = this.#shipper.lagMs(peer.node);
+    if (lagMs !== undefined) return Math.round(lagMs);
+    const nodes = peers.nodesOf(peer.storeName);
+    if ((!store.shared && nodes.length === 1) || peer.storeId === undefined) return null;
+    const claim = Math.max(...nodes.map(({ applied }) => sequenceIn(applied, store.id)));
+    return Math.round(this.#shipper.lagOfClaimMs(claim as Sequence));
   }
 
   async health(isStopping: boolean, isWritable: boolean): Promise<Health> {
@@ -105,7 +114,7 @@ export class Operations {
       store: node.store,
       reachable,
       rttMs: isSelf ? 0 : peer?.rttMs === undefined ? null : round(peer.rttMs),
-      lagMs: isSelf ? 0 : this.#lagMs(node.name),
+      lagMs: isSelf ? 0 : peer === undefined ? null : this.#lagMs(peer),
       keys: held?.keys ?? null,
       bytes: held?.bytes ?? null,
     };

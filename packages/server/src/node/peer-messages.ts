@@ -8,12 +8,14 @@ import type { Lifecycle } from './lifecycle.ts';
 import type { NodeState } from './node-state.ts';
 import type { ChosenNews } from './registers/chosen-news.ts';
 import type { Shipper } from './shipper.ts';
+import type { Siblings } from './siblings.ts';
 
 export interface MessageTargets {
   readonly gossip: Gossip;
   readonly shipper: Shipper;
   readonly following: Following;
   readonly news: ChosenNews;
+  readonly siblings: Siblings;
 }
 
 /** Hands what comes over the transport to the part that it is for. No message of a peer can make the transport fail. */
@@ -52,7 +54,7 @@ export class PeerMessages implements TransportHandler {
 
   #dispatch(from: NodeName, message: wire.Message): void {
     const { peers, calls, store } = this.#state;
-    const { gossip, shipper, following, news } = this.#targets;
+    const { gossip, shipper, following, news, siblings } = this.#targets;
     const peer = peers.heard(from);
     if (!peer) return;
     switch (message[0]) {
@@ -61,6 +63,9 @@ export class PeerMessages implements TransportHandler {
         break;
       case wire.FOLLOW:
         shipper.onFollow(from, peer.storeName, message);
+        break;
+      case wire.UNFOLLOW:
+        shipper.onUnfollow(from, message);
         break;
       case wire.CHANGES:
         following.onChanges(from, message);
@@ -83,6 +88,9 @@ export class PeerMessages implements TransportHandler {
         break;
       case wire.CHOSEN:
         news.onChosen(message);
+        break;
+      case wire.COMMITTED:
+        if (peers.isSibling(peer)) siblings.onCommitted(message);
         break;
     }
   }

@@ -40,10 +40,22 @@ export class Peers {
   readonly #byNode = new Map<NodeName, Peer>();
   readonly #byStore = new Map<StoreName, Peer[]>();
   readonly #clock: Clock;
+  readonly #ownStore: StoreName | undefined;
 
   constructor(nodes: readonly LayoutNode[], self: NodeName, clock: Clock) {
     this.#clock = clock;
+    this.#ownStore = nodes.find(({ name }) => name === self)?.store;
     for (const node of nodes) if (node.name !== self) this.#add(node);
+    this.#spreadFrom(nodes, self);
+  }
+
+  /** Nodes that share a store do not all turn to the same node of another one. */
+  #spreadFrom(nodes: readonly LayoutNode[], self: NodeName): void {
+    const rank = nodes.filter(({ store }) => store === this.#ownStore).findIndex(({ name }) => name === self);
+    for (const [store, peers] of this.#byStore) {
+      const by = rank % peers.length;
+      this.#byStore.set(store, [...peers.slice(by), ...peers.slice(0, by)]);
+    }
   }
 
   #add(node: LayoutNode): void {
@@ -91,9 +103,28 @@ export class Peers {
     return this.#byNode.get(node);
   }
 
+  /** One of a store's nodes: a live one, if there is any. */
   ofStore(store: StoreName): Peer | undefined {
     const peers = this.#byStore.get(store);
     return peers?.find((peer) => this.isLive(peer)) ?? peers?.[0];
+  }
+
+  nodesOf(store: StoreName): readonly Peer[] {
+    return this.#byStore.get(store) ?? NO_PEERS;
+  }
+
+  /** The other nodes of this node's own store. */
+  siblings(): readonly Peer[] {
+    return this.#ownStore === undefined ? NO_PEERS : this.nodesOf(this.#ownStore);
+  }
+
+  isSibling(peer: Peer): boolean {
+    return peer.storeName === this.#ownStore;
+  }
+
+  /** The other stores, each with its nodes. */
+  *otherStores(): IterableIterator<readonly [StoreName, readonly Peer[]]> {
+    for (const entry of this.#byStore) if (entry[0] !== this.#ownStore) yield entry;
   }
 
   /** Up, greeted, and heard of lately. */
@@ -152,8 +183,9 @@ export class Peers {
   }
 }
 
+const NO_PEERS: readonly Peer[] = [];
 const UNKNOWN_RTT_MS = 10_000;
-/** The weight of the newest round trip: a changed route shows within a few seconds, one slow ping does not. */
 /** With each ping. */
 const NEAREST_RISE = 1.05;
+/** The weight of the newest round trip: a changed route shows within a few seconds, one slow ping does not. */
 const RTT_SMOOTHING = 0.3;

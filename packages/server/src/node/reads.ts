@@ -1,5 +1,5 @@
 import type { VersionedRecord } from '@meridian/core/causality/record';
-import { EMPTY_VECTOR } from '@meridian/core/causality/version-vector';
+import { EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
 import {
   addReadFailure,
   addReply,
@@ -33,6 +33,7 @@ import type { Peer } from './peers.ts';
 import { round } from './rounded.ts';
 import type { Hop, RequestOptions } from './service.ts';
 import { spread } from './spread.ts';
+import { stalenessMs } from './staleness.ts';
 
 /** What a read found, and who answered. */
 export interface ReadOutcome {
@@ -67,12 +68,13 @@ export class Reads {
     return options.level === 'session' ? this.#readSession(key, token, options) : this.readQuorum(key, options);
   }
 
-  async #readHere(key: RecordKey): Promise<ReadOutcome> {
+  async #readHere(key: RecordKey, isEnough?: (claims: VersionVector) => boolean): Promise<ReadOutcome> {
     const { self, replica, metrics } = this.#state;
-    const record = await replica.read(key);
+    const { record, ageMs } = await replica.readRecent(key, isEnough);
     metrics.readsLocal += 1;
+    const behindMs = this.stalenessMs(namespaceIdOf(key));
     return {
-      record,
+      record: record && decodeStored(record),
       node: self.node,
       region: self.region,
       store: replica.storeId,
@@ -80,22 +82,13 @@ export class Reads {
       answered: 1,
       hops: NO_HOPS,
       rounds: 0,
-      stalenessMs: this.stalenessMs(namespaceIdOf(key)),
+      stalenessMs: behindMs === null ? null : behindMs + ageMs,
     };
   }
 
-  /** How long ago this store is known to have held all that the namespace's other replicas held; `null` where one was never heard. */
+  /** How long ago this store is known to have held all that the others did; `null` where one was never heard. */
   stalenessMs(id?: NamespaceId): number | null {
-    const { peers, clock, catalog } = this.#state;
-    const namespace = id === undefined ? undefined : catalog.byId(id);
-    const placement = namespace && namespace !== 'dropped' ? namespace.placement : 'all';
-    let oldestMs = Number.POSITIVE_INFINITY;
-    for (const peer of peers.all()) {
-      if (placement !== 'all' && !placement[peer.region]) continue;
-      if (peer.freshAtMs === undefined) return null;
-      if (peer.freshAtMs < oldestMs) oldestMs = peer.freshAtMs;
-    }
-    return oldestMs === Number.POSITIVE_INFINITY ? 0 : Math.max(0, Math.round(clock.monotonicMs() - oldestMs));
+    return stalenessMs(this.#state, id);
   }
 
   #placesNearestFirst(key: RecordKey): readonly Place[] {
@@ -189,7 +182,7 @@ export class Reads {
   #readSession(key: RecordKey, token: SessionToken, options: RequestOptions): Promise<ReadOutcome> {
     const { catalog, coverage } = this.#state;
     const isHeldHere = catalog.isHeldHere(key);
-    if (isHeldHere && coverage.isCovered(key, token)) return this.#readHere(key);
+    if (isHeldHere && coverage.isCovered(key, token)) return this.#readCovered(key, token);
     const attempts = this.#livePeers(key).map((peer) => this.#attempt(peer, key, token, options));
     const covered = this.#livePeers(key).map((peer) => knownToCover(peer, token));
     const ordered = [...attempts.filter((_a, at) => covered[at]), ...attempts.filter((_a, at) => !covered[at])];
@@ -205,9 +198,14 @@ export class Reads {
       patienceMs: 0,
       run: async () => {
         if (!(await coverage.wait(() => coverage.isCovered(key, token), timeoutMs))) throw notCovered();
-        return this.#readHere(key);
+        return this.#readCovered(key, token);
       },
     };
+  }
+
+  #readCovered(key: RecordKey, token: SessionToken): Promise<ReadOutcome> {
+    const { coverage } = this.#state;
+    return this.#readHere(key, (claims) => coverage.isCoveredBy(claims, key, token));
   }
 
   /**

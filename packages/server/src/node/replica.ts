@@ -11,6 +11,7 @@ import { decodeStored } from '@meridian/core/wire/stored-record';
 import type { Clock } from '../ports/clock.ts';
 import {
   type Decide,
+  type RecentRecord,
   type Store,
   StoreFailedError,
   StoreFullError,
@@ -103,6 +104,15 @@ export class Replica {
   async readBytes(key: RecordKey): Promise<Uint8Array | undefined> {
     try {
       return await this.#store.get(key);
+    } catch (error) {
+      return asMeridianError(error);
+    }
+  }
+
+  /** The record as it is, or was not long ago, where this store held at least what `isEnough` asks for. */
+  async readRecent(key: RecordKey, isEnough?: (claims: VersionVector) => boolean): Promise<RecentRecord> {
+    try {
+      return await this.#store.getRecent(key, isEnough);
     } catch (error) {
       return asMeridianError(error);
     }

@@ -8,7 +8,14 @@ import {
   storeNameOf,
 } from '@meridian/core/ids';
 import { isWanted, type StreamBatch } from '@meridian/core/replication/change-stream';
-import { APPLIED, type Applied, CHANGES, type Follow, type RowEntries } from '@meridian/core/wire/messages';
+import {
+  APPLIED,
+  type Applied,
+  CHANGES,
+  type Follow,
+  type RowEntries,
+  type Unfollow,
+} from '@meridian/core/wire/messages';
 import { decodeVector } from '@meridian/core/wire/record-codec';
 import { decodeRegister, isRegisterBytes } from '@meridian/core/wire/register-codec';
 import type { Clock } from '../ports/clock.ts';
@@ -67,7 +74,7 @@ export class Shipper {
   readonly #followers = new Map<NodeName, Follower>();
   readonly #times: CommitTimes;
   readonly #startSequence: Sequence;
-  readonly #onAheadOfSelf: (seen: Sequence) => void;
+  readonly #onAheadOfSelf: (seen: Sequence, isSurelyBehind: boolean) => void;
   readonly #learn: (id: StoreId) => Promise<void>;
   #isStopped = false;
   #rowsSent = 0;
@@ -81,7 +88,7 @@ export class Shipper {
     log: Log,
     limits: StreamLimits,
     bugs: PlantedBugs,
-    onAheadOfSelf: (seen: Sequence) => void,
+    onAheadOfSelf: (seen: Sequence, isSurelyBehind: boolean) => void,
     learn: (id: StoreId) => Promise<void>,
   ) {
     this.#store = store;
@@ -117,6 +124,12 @@ export class Shipper {
     return Math.max(0, this.#clock.monotonicMs() - this.#times.after(before));
   }
 
+  /** The same by what a store says of itself, where another node ships to it: the age of the first change above its claim. */
+  lagOfClaimMs(claim: Sequence): number {
+    if (claim >= this.#store.sequence) return 0;
+    return Math.max(0, this.#clock.monotonicMs() - this.#times.after(claim));
+  }
+
   /** A follower says where it stands: go on from there. */
   onFollow(
     node: NodeName,
@@ -129,9 +142,11 @@ export class Shipper {
     const former = this.#followers.get(node);
     // The question came twice: its walk is under way, and a second one under its number could not be told from it.
     if (former?.storeId === followerId && former.stream === stream) return;
-    // Nothing was shipped to it yet in this life of the store: what it has seen, it saw before.
+    // Nothing was shipped to it yet in this life of the store: what it has seen, it saw before. Unless another node of this
+    // store has shipped it since.
     const seen = Math.max(cursor, applied) as Sequence;
-    if (!former && seen > this.#startSequence) this.#onAheadOfSelf(seen);
+    if (!former && seen > this.#startSequence && !this.#store.shared) this.#onAheadOfSelf(seen, true);
+    if (this.#store.shared && seen > this.#store.sequence) this.#onAheadOfSelf(seen, false);
     const follower: Follower = {
       node,
       storeName,
@@ -158,6 +173,12 @@ export class Shipper {
     }
     this.#pump(follower);
     this.#finishView(follower);
+  }
+
+  onUnfollow(node: NodeName, [, origin, followerId, stream]: Unfollow): void {
+    const follower = this.#followers.get(node);
+    if (origin !== this.#store.id || follower?.storeId !== followerId || follower.stream !== stream) return;
+    this.#followers.delete(node);
   }
 
   /**
@@ -202,7 +223,7 @@ export class Shipper {
     for (const follower of this.#followers.values()) {
       if (follower.isReading) continue;
       if (follower.walkedTo === commit.from && this.#hasRoom(follower)) {
-        this.#ship(follower, commit.rows, commit.upTo, true);
+        this.#ship(follower, commit.rows, commit.upTo, commit.isWhole);
       } else {
         if (commit.rows.some((row) => this.#isWantedBy(follower, row))) {
           this.#markWanted(follower, commit.from, commit.upTo);

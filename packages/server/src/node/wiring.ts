@@ -12,6 +12,7 @@ import { Intake } from './intake.ts';
 import { KeyValues } from './key-values.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { STREAM_LIMITS } from './limits.ts';
+import { Links } from './links.ts';
 import { Listing } from './listing.ts';
 import { Namespaces } from './namespaces.ts';
 import { newMetrics } from './node-metrics.ts';
@@ -35,6 +36,7 @@ import { Settling } from './registers/settling.ts';
 import { Replica } from './replica.ts';
 import type { ServiceParts } from './service-facade.ts';
 import { Shipper } from './shipper.ts';
+import { Siblings } from './siblings.ts';
 import { StrongKeyValues } from './strong-key-values.ts';
 import { Sync } from './sync.ts';
 import { Tokens } from './tokens.ts';
@@ -45,6 +47,7 @@ import { Writes } from './writes.ts';
 export interface Wiring extends ServiceParts {
   readonly shipper: Shipper;
   readonly following: Following;
+  readonly siblings: Siblings;
   readonly comparing: Comparing;
   readonly purge: Purge;
   readonly reads: Reads;
@@ -81,12 +84,14 @@ export function wireNode(parts: NodeParts): Wiring {
     log,
     limits,
     bugs,
-    (seen) => gossip.renewIfBehind(seen, true),
+    (seen, isSurelyBehind) => gossip.renewIfBehind(seen, isSurelyBehind),
     (id) => known.learn(id),
   );
+  const links = new Links(state);
+  const siblings = new Siblings(state, transport);
   const following = new Following(
     parts,
-    { catalog, replica, calls, peers, limits, bugs, isFilled: filling.isFilled },
+    { catalog, replica, calls, peers, limits, bugs, isFilled: filling.isFilled, links },
     followingEvents(state, (sequence) => gossip.renewIfBehind(sequence)),
   );
   const gossip = new Gossip(state, transport, following, gate, (peer, former) =>
@@ -124,7 +129,7 @@ export function wireNode(parts: NodeParts): Wiring {
     { reads, writes, listing, operations, acceptors, registerRequests, namespaces },
     lifecycle,
   );
-  const peerMessages = new PeerMessages(state, { gossip, shipper, following, news }, lifecycle);
+  const peerMessages = new PeerMessages(state, { gossip, shipper, following, news, siblings }, lifecycle);
   return {
     state,
     lifecycle,
@@ -139,6 +144,7 @@ export function wireNode(parts: NodeParts): Wiring {
     shipper,
     following,
     gossip,
+    siblings,
     comparing,
     purge,
     reads,
@@ -170,6 +176,7 @@ function stateOf(parts: NodeParts, calls: Calls, gate: WriteGate): NodeState {
       layoutFingerprint(placement.layout),
       () => catalog.replicaCounts(),
       log,
+      parts.random,
     ),
     peers,
     calls,

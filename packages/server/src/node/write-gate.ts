@@ -22,6 +22,10 @@ export class WriteGate {
     return this.#held === undefined || this.#onFirstWait !== undefined;
   }
 
+  get isHeld(): boolean {
+    return this.#held !== undefined;
+  }
+
   hold(): void {
     this.#held ??= newHold();
   }

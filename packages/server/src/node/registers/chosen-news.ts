@@ -28,17 +28,21 @@ export class ChosenNews {
 
   /** This node's proposal was chosen. */
   tell(key: RecordKey, ballot: Ballot): void {
-    const { catalog, peers, self, clock } = this.#state;
+    const { catalog, peers, clock } = this.#state;
     this.#marks.add(key, ballot);
+    // Each node of a store keeps in memory what is chosen.
     for (const { store } of catalog.replicas(key)) {
-      const peer = store === self.store ? undefined : peers.ofStore(store);
-      if (!peer?.isUp) continue;
-      const entries = this.#pending.get(peer.node) ?? [];
-      entries.push([key, [ballot.round, ballot.proposer]]);
-      this.#pending.set(peer.node, entries);
-      if (entries.length >= ENTRIES_MAX) this.#send(peer.node);
+      for (const peer of peers.nodesOf(store))
+        if (peer.isUp) this.#add(peer.node, [key, [ballot.round, ballot.proposer]]);
     }
     if (this.#pending.size > 0) this.#cancelTimer ??= clock.timer(TELL_MS, () => this.#sendAll());
+  }
+
+  #add(node: NodeName, entry: Entry): void {
+    const entries = this.#pending.get(node) ?? [];
+    entries.push(entry);
+    this.#pending.set(node, entries);
+    if (entries.length >= ENTRIES_MAX) this.#send(node);
   }
 
   onChosen([, entries]: ChosenBallots): void {
