@@ -3,7 +3,7 @@ import type { Layout, LayoutRegion } from '@meridian/core/placement/layout';
 import { MeridianError } from '@meridian/core/wire/errors';
 import { NO_BUGS } from '@meridian/server/node/planted-bugs';
 import type { Level, ReadAnswer, RequestOptions, WriteConditions } from '@meridian/server/node/service';
-import type { Member } from '../simulation/member.ts';
+import { type Member, ownDisk } from '../simulation/member.ts';
 import { SeededRandom } from '../simulation/seeded-random.ts';
 import { SimulatedCluster } from '../simulation/simulated-cluster.ts';
 import type { SimulatedDisk } from '../simulation/simulated-store.ts';
@@ -196,7 +196,7 @@ class Player {
     } else if (verb === 'heal') network.heal();
     else if (verb === 'crash') this.#cluster.crash(this.#member(rest[0]));
     else if (verb === 'wipe') this.#cluster.replaceDisk(this.#member(rest[0]));
-    else if (verb === 'backup') this.#backups.set(rest[0] ?? '', this.#member(rest[0]).disk.copy());
+    else if (verb === 'backup') this.#backups.set(rest[0] ?? '', ownDisk(this.#member(rest[0])).copy());
     else if (verb === 'restore')
       this.#cluster.replaceDisk(this.#member(rest[0]), this.#backups.get(rest[0] ?? '')?.copy());
     else if (verb === 'restart') await this.#cluster.start(this.#member(rest[0]));

@@ -1,7 +1,9 @@
 import type { Member } from './member.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
+import { SimulatedServer } from './simulated-database.ts';
 import { CALM } from './simulated-network.ts';
+import { SimulatedDisk } from './simulated-store.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -168,7 +170,7 @@ export class Faults {
 
   /** One disk at a time: what a majority has is on another as long as no second one is lost before the first is filled again. */
   #wipe(): void {
-    const member = this.#random.pick(this.#cluster.members);
+    const member = this.#random.pick(this.#cluster.members.filter(({ disk }) => disk instanceof SimulatedDisk));
     if (!this.#cluster.members.every(({ process }) => process?.node.figures().isFilled)) return;
     this.#tell(`wipe ${member.name}`);
     this.#onWipe(member);
@@ -211,6 +213,10 @@ export class Faults {
 
   #disk(): void {
     const { disk, name } = this.#random.pick(this.#cluster.members);
+    if (disk instanceof SimulatedServer) {
+      this.#database(disk, name);
+      return;
+    }
     const kind = this.#random.below(3);
     this.#tell(`disk of ${name}: ${['slow', 'failing', 'full'][kind]}`);
     if (kind === 0) disk.slowness = this.#random.between(5, 100);
@@ -218,6 +224,15 @@ export class Faults {
     if (kind === 1) disk.doubtShare = this.#random.pick([0, 0.5]);
     if (kind === 2) disk.isFull = true;
     this.#cluster.time.at(this.#random.between(200, 3_000), () => mend({ disk }));
+  }
+
+  #database(server: SimulatedServer, name: string): void {
+    const kind = this.#random.below(3);
+    this.#tell(`database of ${name}: ${['slow', 'breaking connections', 'down'][kind]}`);
+    if (kind === 0) server.slowness = this.#random.between(5, 100);
+    if (kind === 1) server.breakShare = this.#random.between(0.05, 0.5);
+    if (kind === 2) server.stop();
+    this.#cluster.time.at(this.#random.between(200, 4_000), () => mend({ disk: server }));
   }
 
   /** All faults end: links, disks, processes and clocks are well. */
@@ -236,6 +251,11 @@ export class Faults {
 
 function mend({ disk }: Pick<Member, 'disk'>): void {
   disk.slowness = 1;
+  if (disk instanceof SimulatedServer) {
+    disk.breakShare = 0;
+    disk.isDown = false;
+    return;
+  }
   disk.failureShare = 0;
   disk.doubtShare = 0;
   disk.isFull = false;

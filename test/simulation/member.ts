@@ -1,23 +1,33 @@
 import type { NodeName, RegionName, StoreName } from '@meridian/core/ids';
 import type { MeridianNode } from '@meridian/server/node/node';
+import type { Store } from '@meridian/server/ports/store';
+import type { SimulatedServer } from './simulated-database.ts';
 import type { SimulatedTransport } from './simulated-network.ts';
-import type { SimulatedDisk, SimulatedStore } from './simulated-store.ts';
+import { SimulatedDisk } from './simulated-store.ts';
 import type { ProcessClock } from './virtual-time.ts';
 
 export interface Member {
   readonly name: NodeName;
   readonly region: RegionName;
   readonly storeName: StoreName;
-  /** Another one after a wipe. */
-  disk: SimulatedDisk;
+  /** Another one after a wipe. A database where several members share the store. */
+  disk: SimulatedDisk | SimulatedServer;
   clockOffsetMs: number;
   /** The running process, if there is one. */
   process: Process | undefined;
+}
+
+/** Of a member that has its store to itself. */
+export function ownDisk({ disk, name }: Member): SimulatedDisk {
+  if (disk instanceof SimulatedDisk) return disk;
+  throw new Error(`${name} stands on a database`);
 }
 
 export interface Process {
   readonly node: MeridianNode;
   readonly clock: ProcessClock;
   readonly transport: SimulatedTransport;
-  readonly store: SimulatedStore;
+  readonly store: Store;
+  /** The process is dead: what it has open is as a crash leaves it. */
+  readonly letGo: () => void;
 }

@@ -174,7 +174,10 @@ export class Oracle implements StoreWatcher {
     for (const key of keys) this.#checkKey(key, holdersOf(key), wallMs, isLww(key));
     for (const member of cluster.members) {
       for (const key of member.disk.durableKeys()) {
-        if (namespaceIdOf(key) !== CATALOG_NAMESPACE && !holdersOf(key).includes(member)) {
+        if (
+          namespaceIdOf(key) !== CATALOG_NAMESPACE &&
+          !holdersOf(key).some(({ storeName }) => storeName === member.storeName)
+        ) {
           throw new InvariantBroken(12, `${member.name} holds ${key}, which is not placed there`);
         }
       }

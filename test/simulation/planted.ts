@@ -1,5 +1,6 @@
 import type { PlantedBug } from '@meridian/server/node/planted-bugs';
 import type { Bugs } from './simulated-cluster.ts';
+import type { DatabaseBugs } from './simulated-database.ts';
 
 export interface Planted {
   readonly bugs: Bugs;
@@ -64,11 +65,23 @@ export const PLANTED: Readonly<Record<string, Planted>> = {
     749,
     7,
   ),
+  // Seeds in which nodes share a store: every fourth.
+  'turns-overlap': inDatabase({ turnsOverlap: true }, 20, 'a store is changed by one transaction at a time', 2),
+  'doubt-tried-again': inDatabase(
+    { doubtTriedAgain: true },
+    240,
+    'a commit that nobody heard of is looked for before it is made again',
+    114,
+  ),
   'answers-before-filled': inNode('answers-before-filled', 200, 'a store that is being filled answers no quorum', 47),
 };
 
 function inStore(store: Bugs['store'], seedsMax: number, rule: string, knownSeed = 1, step = 1): Planted {
   return { bugs: { node: new Set(), store }, seedsMax, rule, knownSeed, step };
+}
+
+function inDatabase(database: DatabaseBugs, seedsMax: number, rule: string, knownSeed: number): Planted {
+  return { bugs: { node: new Set(), store: {}, database }, seedsMax, rule, knownSeed, step: 2 };
 }
 
 function inNode(bug: PlantedBug, seedsMax: number, rule: string, knownSeed = 1, step = 1): Planted {

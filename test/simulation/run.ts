@@ -40,18 +40,20 @@ export interface RunResult {
     | undefined;
 }
 
-function region(name: string, nodes: number): LayoutRegion {
+/** `isShared`: all nodes stand on one store. */
+function region(name: string, nodes: number, isShared = false): LayoutRegion {
   const regionName = name as RegionName;
   const names = Array.from({ length: nodes }, (_none, at) => `${name}-${at + 1}`);
+  const stores = isShared ? names.slice(0, 1) : names;
   return {
     name: regionName,
     latitude: 0,
     longitude: 0,
-    stores: names.map((store) => ({ name: store as StoreName, region: regionName, capacity: 1 })),
+    stores: stores.map((store) => ({ name: store as StoreName, region: regionName, capacity: 1 })),
     nodes: names.map((node) => ({
       name: node as NodeName,
       region: regionName,
-      store: node as StoreName,
+      store: (isShared ? names[0] : node) as StoreName,
       http: '-',
       peer: '-',
     })),
@@ -59,15 +61,20 @@ function region(name: string, nodes: number): LayoutRegion {
 }
 
 /**
- * Every third seed has two nodes in its first region, so that a key's node is not always the one that was asked; every fifth
- * has five regions.
+ * Every third seed has two nodes in its first region, so that a key's node is not always the one that was asked; every fourth
+ * has two or three nodes on one store in its second; every fifth has five regions.
  */
 function layoutFor(seed: number): Layout {
   const more = seed % 5 === 0 ? [region('sa-east', 1), region('af-south', 1)] : [];
   return {
     version: 1,
     cluster: 'simulated',
-    regions: [region('us-east', seed % 3 === 0 ? 2 : 1), region('eu-central', 1), region('ap-northeast', 1), ...more],
+    regions: [
+      region('us-east', seed % 3 === 0 ? 2 : 1),
+      seed % 4 === 2 ? region('eu-central', seed % 8 === 2 ? 2 : 3, true) : region('eu-central', 1),
+      region('ap-northeast', 1),
+      ...more,
+    ],
   };
 }
 
@@ -282,7 +289,7 @@ class Run {
 
   #holdersOf(key: RecordKey): readonly Member[] {
     const namespace = namespaceOf(key);
-    return namespace ? this.#clients.holders(namespace, key) : this.#cluster.members;
+    return namespace ? this.#clients.holders(namespace, key) : this.#cluster.onePerStore();
   }
 
   #check(): void {

@@ -1,17 +1,22 @@
-import type { NodeName } from '@meridian/core/ids';
+import type { NodeName, StoreName } from '@meridian/core/ids';
 import type { Layout, Placement } from '@meridian/core/placement/layout';
 import type { Partition } from '@meridian/core/placement/partition';
 import { PlacementTable } from '@meridian/core/placement/placement-table';
 import { decodeRecord } from '@meridian/core/wire/record-codec';
 import { decodeRegister, isRegisterBytes } from '@meridian/core/wire/register-codec';
+import { SharedStore } from '@meridian/server/adapters/shared/shared-store';
 import { keyedSeal } from '@meridian/server/adapters/system/keyed-seal';
 import { xxh3Hashes } from '@meridian/server/adapters/system/xxh3-hashes';
 import type { StreamLimits } from '@meridian/server/node/limits';
 import { MeridianNode } from '@meridian/server/node/node';
 import type { PlantedBugs } from '@meridian/server/node/planted-bugs';
+import type { Clock } from '@meridian/server/ports/clock';
 import type { Log } from '@meridian/server/ports/log';
+import type { Random } from '@meridian/server/ports/random';
+import type { Store } from '@meridian/server/ports/store';
 import type { Member } from './member.ts';
 import type { SeededRandom } from './seeded-random.ts';
+import { type DatabaseBugs, SimulatedServer } from './simulated-database.ts';
 import { SimulatedNetwork } from './simulated-network.ts';
 import { SimulatedDisk, SimulatedStore, type StoreBugs } from './simulated-store.ts';
 import type { Trace } from './trace.ts';
@@ -21,6 +26,7 @@ import { type StoreWatcher, watchedStore } from './watched-store.ts';
 export interface Bugs {
   readonly node: PlantedBugs;
   readonly store: StoreBugs;
+  readonly database?: DatabaseBugs;
 }
 
 /** Small, so that a few dozen keys make a catch-up of many batches. */
@@ -61,18 +67,31 @@ export class SimulatedCluster {
     this.network = new SimulatedNetwork(time, random.fork(), trace, (from, to) =>
       regionAt(from) === regionAt(to) ? 1 : 20 + 15 * (regionAt(from) + regionAt(to)),
     );
+    const servers = new Map<StoreName, SimulatedServer>();
+    for (const { name } of this.placement.allStores()) {
+      if (this.placement.nodesOf(name).length > 1) servers.set(name, this.#newServer());
+    }
     this.members = layout.regions.flatMap((region) =>
       region.nodes.map(
         (node): Member => ({
           name: node.name,
           region: region.name,
           storeName: node.store,
-          disk: new SimulatedDisk(),
+          disk: servers.get(node.store) ?? new SimulatedDisk(),
           clockOffsetMs: 0,
           process: undefined,
         }),
       ),
     );
+  }
+
+  #newServer(): SimulatedServer {
+    const { time } = this;
+    const clock = {
+      monotonicMs: () => time.nowMs,
+      timer: (delayMs: number, fire: () => void) => time.at(delayMs, fire),
+    };
+    return new SimulatedServer(clock, this.#bugs.database);
   }
 
   get alive(): readonly Member[] {
@@ -82,14 +101,7 @@ export class SimulatedCluster {
   async start(member: Member): Promise<void> {
     const clock = new ProcessClock(this.time, member.clockOffsetMs);
     const random = this.#random.fork();
-    const store = new SimulatedStore({
-      disk: member.disk,
-      storeName: member.storeName,
-      clock,
-      random,
-      bugs: this.#bugs.store,
-      onError: (error) => this.#note(member, String(error)),
-    });
+    const { store, letGo } = this.#open(member, clock, random);
     const transport = this.network.transport(member.name, (fire) => clock.whenAwake(fire));
     // Every node reads its own copy of the cluster file.
     const placement = new PlacementTable(this.layout, xxh3Hashes.text);
@@ -109,9 +121,21 @@ export class SimulatedCluster {
       streamLimits: STREAM_LIMITS,
       plantedBugs: this.#bugs.node,
     });
-    member.process = { node, clock, transport, store };
+    member.process = { node, clock, transport, store, letGo };
     this.#witnessDisk(member);
     await node.start();
+  }
+
+  #open(member: Member, clock: Clock, random: Random): { store: Store; letGo: () => void } {
+    const { disk, storeName } = member;
+    const onError = (error: unknown): void => this.#note(member, String(error));
+    if (disk instanceof SimulatedServer) {
+      const database = disk.connect(storeName, clock, random);
+      const store = new SharedStore({ database, storeName, clock, random, onError });
+      return { store, letGo: () => database.halt() };
+    }
+    const store = new SimulatedStore({ disk, storeName, clock, random, bugs: this.#bugs.store, onError });
+    return { store, letGo: () => disk.crash(this.#random) };
   }
 
   /** Of what was under way at a crash, nobody was told what the disk has kept. */
@@ -129,7 +153,7 @@ export class SimulatedCluster {
     member.process = undefined;
     process.clock.kill();
     process.transport.kill('connection reset');
-    member.disk.crash(this.#random);
+    process.letGo();
   }
 
   /** The process ends, and another disk is put in the place of the one it had: an empty one, or a copy from earlier. */
@@ -160,7 +184,17 @@ export class SimulatedCluster {
 
   holders(placement: Placement, partition: Partition): readonly Member[] {
     const stores = new Set(this.placement.replicas(placement, partition).map(({ store }) => store));
-    return this.members.filter(({ storeName }) => stores.has(storeName));
+    return this.onePerStore().filter(({ storeName }) => stores.has(storeName));
+  }
+
+  /** Of nodes that share a store one stands for all: one that knows how it is, where there is one. */
+  onePerStore(): readonly Member[] {
+    const known = new Map<StoreName, Member>();
+    for (const member of this.members) {
+      const other = known.get(member.storeName);
+      if (!other || (!isFilled(other) && isFilled(member))) known.set(member.storeName, member);
+    }
+    return [...known.values()];
   }
 
   #note(member: Member, line: string): void {
@@ -171,4 +205,8 @@ export class SimulatedCluster {
     const write = (fields: object, event: string): void => this.#note(member, `${event} ${JSON.stringify(fields)}`);
     return { debug: () => undefined, info: write, warn: write, error: write };
   }
+}
+
+function isFilled({ process }: Member): boolean {
+  return process?.node.figures().isFilled === true;
 }

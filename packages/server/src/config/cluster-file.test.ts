@@ -45,6 +45,48 @@ describe('a cluster file', () => {
     });
   });
 
+  describe('with nodes that share a database', () => {
+    const sharing = (nodes: string): string => SHOP.replace(/ {6}- \{ name: us-1.*\n/, nodes);
+    const TWO = `      - { name: us-1, http: 127.0.0.1:8001, peer: 127.0.0.1:9001, store: "postgres://a@db/shop", cache: "redis://r" }
+      - { name: us-2, http: 127.0.0.1:8011, peer: 127.0.0.1:9011, store: "postgresql://b:c@db:5432/shop?pool=4" }
+`;
+
+    it('has one store for them, under the name of the first', () => {
+      const file = parse(sharing(TWO));
+      expect(file.regions[0]?.nodes.map(({ storeName }) => storeName)).toEqual(['us-1', 'us-1']);
+      expect(findNode(file, 'us-1')?.node).toMatchObject({ store: 'postgres://a@db/shop', cache: 'redis://r' });
+      expect(layoutOf(file).regions[0]).toMatchObject({
+        stores: [{ name: 'us-1', region: 'us-east', capacity: 1 }],
+        nodes: [
+          { name: 'us-1', store: 'us-1' },
+          { name: 'us-2', store: 'us-1' },
+        ],
+      });
+    });
+
+    it('takes its name and capacity from whichever node says them', () => {
+      const file = parse(sharing(TWO.replace('pool=4"', 'pool=4", storeName: orders, capacity: 3')));
+      expect(layoutOf(file).regions[0]?.stores).toEqual([{ name: 'orders', region: 'us-east', capacity: 3 }]);
+    });
+
+    it('has two stores in two databases, or in two schemas of one', () => {
+      for (const other of ['db/other', 'db/shop?schema=other']) {
+        const file = parse(sharing(TWO.replace('db:5432/shop?pool=4', other)));
+        expect(layoutOf(file).regions[0]?.stores.map(({ name }) => name)).toEqual(['us-1', 'us-2']);
+      }
+    });
+
+    it('does not take two names for one store', () => {
+      const two = TWO.replace('pool=4"', 'pool=4", storeName: orders').replace(
+        '"redis://r"',
+        '"redis://r", storeName: shop',
+      );
+      expect(failureOf(() => parse(sharing(two))).message).toContain(
+        "regions[0].nodes[0].storeName: regions[0].nodes[1] shares the store, and has 'orders' here",
+      );
+    });
+  });
+
   it('takes round trips from the file first, either way round', () => {
     expect(linkRttMs(parse(SHOP), 'mars', 'us-east')).toBe(90);
     expect(linkRttMs(parse(SHOP), 'mars', 'mars')).toBe(0);
@@ -100,16 +142,16 @@ describe('a cluster file', () => {
     ],
     ['an address without a port', ['127.0.0.1:8001', 'localhost'], "'localhost' is not host:port"],
     [
-      'PostgreSQL',
-      ['./data/us-1', '"postgres://db/x"'],
-      'regions[0].nodes[0].store: PostgreSQL stores are not built yet',
+      'a cache in front of a folder',
+      ['store: ./data/us-1', 'store: ./data/us-1, cache: "redis://x"'],
+      'regions[0].nodes[0].cache: an embedded store needs no cache',
     ],
     [
-      'a cache',
-      ['store: ./data/us-1', 'store: ./data/us-1, cache: "redis://x"'],
-      'regions[0].nodes[0].cache: caches are not built yet',
+      'a database in two regions',
+      ['./data/us-1', '"postgres://db/x"', '/data/ma-1', '"postgres://me:secret@db:5432/x"'],
+      'regions[1].nodes[0].store: the database is that of regions[0].nodes[0] already, in another region',
     ],
-    ['another engine', ['./data/us-1', '"mysql://db/x"'], "no engine is known for 'mysql://db/x'"],
+    ['another engine', ['./data/us-1', '"mysql://me:secret@db/x"'], "no engine is known for 'mysql://db/x'"],
     [
       'a link of an unknown region',
       ['us-east|mars', 'us-est|mars'],
@@ -130,9 +172,11 @@ describe('a cluster file', () => {
     ],
     ['a key twice', ['cluster: shop', 'cluster: shop\ncluster: shop'], 'Map keys must be unique'],
     ['what is not YAML', ['cluster: shop', 'cluster: [shop'], '/etc/shop/cluster.yaml: '],
-  ] as const)('names %s in one line', (_what, [from, to], expected) => {
+  ] as const)('names %s in one line', (_what, [from, to, ...more], expected) => {
     expect(SHOP).toContain(from);
-    const failure = failureOf(() => parse(SHOP.replace(from, to)));
+    const [alsoFrom = '', alsoTo = ''] = more;
+    const failure = failureOf(() => parse(SHOP.replace(from, to).replace(alsoFrom, alsoTo)));
+    expect(failure.message).not.toContain('secret@');
     expect(failure.name).toBe('SettingError');
     expect(failure.message).toContain(expected);
     expect(failure.message).toMatch(/^\/etc\/shop\/cluster\.yaml: [^\n]+$/);

@@ -5,6 +5,7 @@ import { checkClusterRules } from './cluster-rules.ts';
 import { ClusterDocument } from './cluster-schema.ts';
 import { schemaProblem } from './schema-problem.ts';
 import { SettingError } from './setting-error.ts';
+import { storePlace } from './store-place.ts';
 import { estimatedRttMs, linkName, measuredRttMs } from './wan-places.ts';
 
 export interface ClusterNode {
@@ -60,7 +61,7 @@ export function parseClusterFile(path: string, text: string): ClusterFile {
     secretFile: resolve(folder, written.secretFile),
     regions: written.regions.map((region) => ({
       ...region,
-      nodes: region.nodes.map((node) => resolveNode(node, folder)),
+      nodes: region.nodes.map((node) => resolveNode(node, region.nodes, folder)),
     })),
     wanRttMs: new Map(
       Object.entries(written.wan?.rtt ?? {}).map(([link, rttMs]) => {
@@ -73,13 +74,27 @@ export function parseClusterFile(path: string, text: string): ClusterFile {
 
 type WrittenNode = ClusterDocument['regions'][number]['nodes'][number];
 
-function resolveNode(node: WrittenNode, folder: string): ClusterNode {
+function resolveNode(node: WrittenNode, nodes: readonly WrittenNode[], folder: string): ClusterNode {
+  const place = storePlace(node.store);
+  if (place?.kind !== 'postgres') {
+    return {
+      ...node,
+      store: resolve(folder, node.store),
+      storeName: node.storeName ?? node.name,
+      capacity: node.capacity ?? 1,
+    };
+  }
+  const sharing = nodes.filter((other) => databaseOf(other) === place.database);
   return {
     ...node,
-    store: resolve(folder, node.store),
-    storeName: node.storeName ?? node.name,
-    capacity: node.capacity ?? 1,
+    storeName: sharing.find(({ storeName }) => storeName)?.storeName ?? sharing[0]?.name ?? node.name,
+    capacity: sharing.find(({ capacity }) => capacity)?.capacity ?? 1,
   };
+}
+
+function databaseOf(node: WrittenNode): string | undefined {
+  const place = storePlace(node.store);
+  return place?.kind === 'postgres' ? place.database : undefined;
 }
 
 export function findNode(file: ClusterFile, name: string): { region: ClusterRegion; node: ClusterNode } | undefined {

@@ -1,6 +1,7 @@
 import { normalize } from 'node:path';
 import type { ClusterDocument } from './cluster-schema.ts';
 import { hint } from './nearest.ts';
+import { storePlace } from './store-place.ts';
 
 type Complain = (at: string, problem: string) => Error;
 
@@ -29,26 +30,71 @@ export function checkClusterRules(file: ClusterDocument, complain: Complain): vo
     { value: peer, at: `${at}.peer` },
   ]);
   distinct(addresses, 'address', complain);
-  distinct(
-    nodes.map(({ store, at }) => ({ value: normalize(`${store}/.`), at: `${at}.store` })),
-    'embedded store',
-    complain,
-  );
-  distinct(
-    nodes.map(({ storeName, name, at }) => ({ value: storeName ?? name, at: `${at}.storeName` })),
-    'store name',
-    complain,
-  );
+  checkStores(nodes, complain);
   checkLinks(file, complain);
 }
 
-function checkEngine(node: { store: string; cache?: string; at: string }, complain: Complain): void {
-  if (/^postgres(ql)?:/i.test(node.store)) {
-    throw complain(`${node.at}.store`, 'PostgreSQL stores are not built yet; name a folder for an embedded store');
+interface NodeAt {
+  readonly name: string;
+  readonly store: string;
+  readonly storeName?: string;
+  readonly capacity?: number;
+  readonly cache?: string;
+  readonly at: string;
+}
+
+function checkEngine(node: NodeAt, complain: Complain): void {
+  const place = storePlace(node.store);
+  if (!place) throw complain(`${node.at}.store`, `no engine is known for '${withoutPassword(node.store)}'`);
+  if (node.cache === undefined) return;
+  if (place.kind === 'folder')
+    throw complain(
+      `${node.at}.cache`,
+      'an embedded store needs no cache: reads of it are in memory; leave the field out',
+    );
+}
+
+/** A password never gets into a message. */
+function withoutPassword(store: string): string {
+  return store.replace(/\/\/[^@/]*@/, '//');
+}
+
+/** Folders are of one node each; a database is of the nodes of one region that name it, under one store name. */
+function checkStores(nodes: readonly NodeAt[], complain: Complain): void {
+  const databases = new Map<string, NodeAt[]>();
+  for (const node of nodes) {
+    const place = storePlace(node.store);
+    if (place?.kind === 'postgres') databases.set(place.database, [...(databases.get(place.database) ?? []), node]);
   }
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(node.store))
-    throw complain(`${node.at}.store`, `no engine is known for '${node.store}'`);
-  if (node.cache !== undefined) throw complain(`${node.at}.cache`, 'caches are not built yet; leave the field out');
+  const folders = nodes.filter(({ store }) => storePlace(store)?.kind === 'folder');
+  distinct(
+    folders.map(({ store, at }) => ({ value: normalize(`${store}/.`), at: `${at}.store` })),
+    'embedded store',
+    complain,
+  );
+  for (const sharing of databases.values()) checkSharing(sharing, complain);
+  const named = [
+    ...folders.map(({ storeName, name, at }) => ({ value: storeName ?? name, at: `${at}.storeName` })),
+    ...[...databases.values()].map((sharing) => {
+      const first = sharing.find(({ storeName }) => storeName) ?? (sharing[0] as NodeAt);
+      return { value: first.storeName ?? first.name, at: `${first.at}.storeName` };
+    }),
+  ];
+  distinct(named, 'store name', complain);
+}
+
+function checkSharing(sharing: readonly NodeAt[], complain: Complain): void {
+  const first = sharing[0] as NodeAt;
+  const regionOf = ({ at }: NodeAt): string => at.slice(0, at.indexOf('.'));
+  for (const node of sharing) {
+    if (regionOf(node) !== regionOf(first))
+      throw complain(`${node.at}.store`, `the database is that of ${first.at} already, in another region`);
+    for (const field of ['storeName', 'capacity'] as const) {
+      const other = sharing.find((one) => one[field] !== undefined && one[field] !== node[field]);
+      if (node[field] !== undefined && other)
+        throw complain(`${node.at}.${field}`, `${other.at} shares the store, and has '${other[field]}' here`);
+    }
+  }
 }
 
 const ADDRESS = /^(?:\[[0-9a-fA-F:.%]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?):(\d{1,5})$/;

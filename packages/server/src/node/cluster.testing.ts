@@ -1,7 +1,7 @@
 import type { NodeName, RegionName, StoreName } from '@meridian/core/ids';
 import type { Layout, LayoutRegion } from '@meridian/core/placement/layout';
 import type { Message } from '@meridian/core/wire/messages';
-import type { Member } from '../../../../test/simulation/member.ts';
+import { type Member, ownDisk } from '../../../../test/simulation/member.ts';
 import { SeededRandom } from '../../../../test/simulation/seeded-random.ts';
 import { SimulatedCluster } from '../../../../test/simulation/simulated-cluster.ts';
 import { SimulatedDisk } from '../../../../test/simulation/simulated-store.ts';
@@ -54,6 +54,11 @@ export class TestCluster {
     const member = this.simulated.members.find(({ name }) => name === node);
     if (!member) throw new Error(`no node is called ${node}`);
     return member;
+  }
+
+  /** The disk of a node that has its store to itself. */
+  disk(node: string): SimulatedDisk {
+    return ownDisk(this.member(node));
   }
 
   node(node: string): MeridianNode {

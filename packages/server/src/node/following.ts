@@ -65,7 +65,6 @@ export class Following {
   readonly #events: FollowingEvents;
   readonly #isFilled: () => boolean;
   readonly #links: Links;
-  readonly #hasSharedOrigins: boolean;
   readonly #origins = new Map<NodeName, Origin>();
   #wasFilled = false;
   #lastStream: number;
@@ -99,7 +98,6 @@ export class Following {
     this.#bugs = node.bugs;
     this.#isFilled = node.isFilled;
     this.#links = node.links;
-    this.#hasSharedOrigins = [...node.peers.otherStores()].some(([, nodes]) => nodes.length > 1);
     this.#events = events;
     // Not from 0: a former life of this process has asked too.
     this.#lastStream = parts.random.uint32() * 2 ** 16;
@@ -150,7 +148,7 @@ export class Following {
     this.#transport.send(node, [UNFOLLOW, origin.storeId, this.#store.id, origin.stream]);
   }
 
-  /** Who follows whom changes with who is alive. */
+  /** Who follows whom changes with who is alive. And whose greeting was lost when it came back is not followed yet. */
   #reconcile(): void {
     // Another node has begun to fill this store anew.
     const hasLost = this.#wasFilled && !this.#isFilled();
@@ -204,7 +202,7 @@ export class Following {
 
   /** Asks again where an origin is known to be ahead and nothing has come for a while: a lost batch leaves no other trace. */
   onTick(): void {
-    if (this.#store.shared || this.#hasSharedOrigins) this.#reconcile();
+    this.#reconcile();
     for (const origin of this.#origins.values()) {
       const peer = this.#peers.get(origin.node);
       if (!peer?.isUp || peer.storeId !== origin.storeId || origin.isMerging) continue;
@@ -217,6 +215,8 @@ export class Following {
   onChanges(node: NodeName, changes: Changes): void {
     const [, originId, followerId, , , , rows, stream] = changes;
     const origin = this.#origins.get(node);
+    // It has not heard that another node follows.
+    if (!origin) this.#transport.send(node, [UNFOLLOW, originId, followerId, stream]);
     if (!origin || originId !== origin.storeId || followerId !== this.#store.id || stream !== origin.stream) return;
     const bytes = bytesOf(rows);
     // The origin keeps to its window, so this is a second copy of what waits already: it comes again when asked for.

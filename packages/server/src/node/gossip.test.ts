@@ -8,7 +8,7 @@ async function restoreOlderDisk(cluster: TestCluster, node: string): Promise<voi
   const member = cluster.member(node);
   await cluster.put(node, 'old', 'kept');
   await cluster.settle();
-  const backup = member.disk.copy();
+  const backup = cluster.disk(node).copy();
   await cluster.put(node, 'young', 'one');
   await cluster.put(node, 'young', 'two');
   await cluster.settle();
@@ -54,7 +54,7 @@ describe('a store that was restored from an older disk', () => {
     onCluster(THREE_REGIONS, async (cluster) => {
       const former = cluster.storeId('us-1');
       await restoreOlderDisk(cluster, 'us-1');
-      const { disk } = cluster.member('us-1');
+      const disk = cluster.disk('us-1');
       disk.isFull = true;
       await cluster.start('us-1');
       await cluster.settle();
@@ -75,7 +75,7 @@ describe('a store that was restored from an older disk', () => {
   it('does not write what waited while it stops', () =>
     onCluster(THREE_REGIONS, async (cluster) => {
       await restoreOlderDisk(cluster, 'us-1');
-      const { disk } = cluster.member('us-1');
+      const disk = cluster.disk('us-1');
       disk.isFull = true;
       await cluster.start('us-1');
       await cluster.settle();
@@ -93,7 +93,7 @@ describe('a store that was restored from an older disk', () => {
     onCluster(THREE_REGIONS, async (cluster) => {
       const former = cluster.storeId('us-1');
       await restoreOlderDisk(cluster, 'us-1');
-      const { disk } = cluster.member('us-1');
+      const disk = cluster.disk('us-1');
       await cluster.start('us-1');
       const { store } = cluster.member('us-1').process ?? {};
       // The disk as each commit of the renewal leaves it.

@@ -51,7 +51,7 @@ describe('health', () => {
 
   it('is degraded while the disk is full, and well again with the first write that finds room', () =>
     onCluster(THREE_REGIONS, async (cluster) => {
-      const { disk } = cluster.member('us-1');
+      const disk = cluster.disk('us-1');
       disk.isFull = true;
       expect(await codeOf(cluster.put('us-1', 'key', 'value'))).toBe('STORE_FULL');
       expect(await cluster.node('us-1').health()).toMatchObject({

@@ -214,6 +214,8 @@ export class Shipper {
 
   /** What a follower says of itself with each ping: an acknowledgement may have been lost. */
   onClaim(node: NodeName, followerId: StoreId, applied: Sequence): void {
+    // What followed is no more; what came after it may follow another node of this store.
+    if (this.#followers.get(node)?.storeId !== followerId) this.#followers.delete(node);
     this.onApplied(node, [APPLIED, this.#store.id, followerId, applied, applied]);
   }
 

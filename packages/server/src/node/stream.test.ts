@@ -90,11 +90,11 @@ describe('replication', () => {
 
   it('goes on after a failing disk of the follower', () =>
     onCluster(THREE_REGIONS, async (cluster) => {
-      cluster.member('eu-1').disk.isFull = true;
+      cluster.disk('eu-1').isFull = true;
       for (const key of keys.slice(0, 9)) await cluster.put('us-1', key, 'value');
       await cluster.settle();
       expect(await cluster.get('eu-1', 'key-1')).toEqual([]);
-      cluster.member('eu-1').disk.isFull = false;
+      cluster.disk('eu-1').isFull = false;
       await cluster.settle();
       for (const key of keys.slice(0, 9)) expect(await cluster.get('eu-1', key)).toEqual(['value']);
     }));

@@ -83,10 +83,10 @@ describe('an eventual write', () => {
 
   it('on a full disk was not made, and is once there is room', () =>
     onCluster(THREE_REGIONS, async (cluster) => {
-      cluster.member('us-1').disk.isFull = true;
+      cluster.disk('us-1').isFull = true;
       expect(await codeOf(cluster.put('us-1', 'key', 'value'))).toBe('STORE_FULL');
       expect(await cluster.get('us-1', 'key')).toEqual([]);
-      cluster.member('us-1').disk.isFull = false;
+      cluster.disk('us-1').isFull = false;
       expect(await codeOf(cluster.put('us-1', 'key', 'value'))).toBe('no error');
     }));
 });
