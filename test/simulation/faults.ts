@@ -212,9 +212,10 @@ export class Faults {
   }
 
   #disk(): void {
-    const { disk, name } = this.#random.pick(this.#cluster.members);
+    const member = this.#random.pick(this.#cluster.members);
+    const { disk, name } = member;
     if (disk instanceof SimulatedServer) {
-      this.#database(disk, name);
+      this.#database(member, disk);
       return;
     }
     const kind = this.#random.below(3);
@@ -226,9 +227,16 @@ export class Faults {
     this.#cluster.time.at(this.#random.between(200, 3_000), () => mend({ disk }));
   }
 
-  #database(server: SimulatedServer, name: string): void {
-    const kind = this.#random.below(3);
-    this.#tell(`database of ${name}: ${['slow', 'breaking connections', 'down'][kind]}`);
+  #database(member: Member, server: SimulatedServer): void {
+    const kind = this.#random.below(4);
+    this.#tell(`database of ${member.name}: ${['slow', 'breaking connections', 'down', 'fails over'][kind]}`);
+    if (kind === 3) {
+      // As with lost disks: one at a time.
+      if (!this.#cluster.members.every(({ process }) => process?.node.figures().isFilled)) return;
+      this.#onWipe(member);
+      server.failOver();
+      return;
+    }
     if (kind === 0) server.slowness = this.#random.between(5, 100);
     if (kind === 1) server.breakShare = this.#random.between(0.05, 0.5);
     if (kind === 2) server.stop();

@@ -192,7 +192,7 @@ describe('exit codes', () => {
     [['get', 'k', '--consistency', 'much']],
     [['list', '--limit', '0']],
     [['import', 'missing.ndjson']],
-    [['demo', '--engine', 'postgres']],
+    [['demo', '--engine', 'mysql']],
     [['serve', '--node', 'us-1']],
     [['wan', 'loss', '2']],
   ])('is 2 with one line for %j', async (args) => {

@@ -1,4 +1,4 @@
-import type { Sequence } from '@meridian/core/ids';
+import { NO_SEQUENCE, type Sequence } from '@meridian/core/ids';
 import type { Commit } from '../../ports/store.ts';
 
 /** Commits that wait for one before them. Beyond this they are forgotten, and read from the index. */
@@ -50,10 +50,10 @@ export class CommitLine {
     return true;
   }
 
-  /** Begins anew from here: the database is not the one that was told of. */
-  reset(toldTo: Sequence): void {
+  /** Begins anew: the database has gone back, and which of its rows were told of before cannot be known. */
+  reset(): void {
     this.#early.clear();
-    this.#toldTo = toldTo;
+    this.#toldTo = NO_SEQUENCE;
   }
 
   #advance(commit: Commit): void {

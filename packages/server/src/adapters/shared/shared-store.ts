@@ -205,14 +205,14 @@ export class SharedStore implements Store {
     const known = this.#state;
     if (isOlder(found, known) || (found.id === known.id && found.version === known.version)) return;
     // Another node has renewed a store that had gone back.
-    if (found.id !== known.id && found.sequence < this.#line.toldTo) this.#line.reset(found.sequence);
+    if (found.id !== known.id && found.sequence < this.#line.toldTo) this.#line.reset();
     this.#state = found;
   }
 
   #regress(found: SharedState): void {
     const seen = this.#state.sequence;
     this.#state = found;
-    this.#line.reset(found.sequence);
+    this.#line.reset();
     if (this.#isRegressed) return;
     this.#isRegressed = true;
     for (const listener of this.#regressedListeners) this.#guard(() => listener(seen));

@@ -12,7 +12,8 @@ import { onStopSignals } from '../stop-signals.ts';
 import { lockFolder } from './folder-lock.ts';
 import { checkPorts } from './free-ports.ts';
 import { shownLogLine } from './log-line.ts';
-import { placesOf, prepareDemo } from './plan.ts';
+import { databasePort, type Engine, nodeNameOf, placesOf, prepareDemo } from './plan.ts';
+import { RegionDatabase } from './region-database.ts';
 import { RESTART_MS, RegionProcess } from './region-process.ts';
 import { welcomeLines } from './welcome.ts';
 
@@ -30,18 +31,55 @@ const PORTS_PATIENCE_MS = 3_000;
 
 /** Runs one node per region until it is told to stop. */
 export async function demo(flags: DemoFlags, dependencies: Dependencies): Promise<void> {
-  checkEngine(flags.engine);
+  const engine = engineOf(flags.engine);
   const { regions, basePort, dataDir } = settingsFor(['regions', 'basePort', 'dataDir'], flags, dependencies);
   const folder = resolve(dependencies.folder, dataDir);
   const places = placesOf(regions);
   mkdirSync(folder, { recursive: true });
   const unlock = lockFolder(folder);
   try {
-    const file = prepareDemo({ places, basePort, dataDir: folder });
+    const file = prepareDemo({ places, basePort, dataDir: folder, engine });
     await checkPorts(file, PORTS_PATIENCE_MS);
-    await runRegions(file, folder, flags, dependencies);
+    const databases = engine === 'postgres' ? databasesOf(file, folder, basePort, dependencies) : [];
+    try {
+      await startDatabases(databases, dependencies);
+      await runRegions(file, folder, flags, dependencies);
+    } finally {
+      // After the nodes: what they have under way goes to their databases.
+      await Promise.all(databases.map((database) => database.stop()));
+    }
   } finally {
     unlock();
+  }
+}
+
+function databasesOf(
+  file: ClusterFile,
+  folder: string,
+  basePort: number,
+  dependencies: Dependencies,
+): readonly RegionDatabase[] {
+  const { out } = styles(dependencies);
+  return file.regions.map(({ name }, at) => {
+    const node = nodeNameOf(name);
+    const say = (text: string) => dependencies.stdout.write(`${out('yellow', `${node} PostgreSQL`)} ${text}\n`);
+    return new RegionDatabase({
+      node,
+      folder,
+      port: databasePort(basePort, at),
+      onDeath: (how) => say(`ended (${how}); it is started again in ${RESTART_MS / 1_000} s`),
+      onRestart: (pid) => say(`is started again, process ${pid}`),
+    });
+  });
+}
+
+async function startDatabases(databases: readonly RegionDatabase[], { stdout }: Dependencies): Promise<void> {
+  if (databases.length === 0) return;
+  stdout.write(`starting ${databases.length} PostgreSQL servers\n`);
+  try {
+    await Promise.all(databases.map((database) => database.start()));
+  } catch (error) {
+    throw new CommandFailure(EXIT.failed, (error as Error).message);
   }
 }
 
@@ -162,12 +200,7 @@ function reasonOf({ lastLine }: RegionProcess): string {
   return lastLine === '' ? '' : `: ${lastLine.replace(/^meridian: /, '')}`;
 }
 
-function checkEngine(engine: string): void {
-  if (engine === 'lmdb') return;
-  throw new SettingError(
-    '--engine',
-    engine === 'postgres'
-      ? 'postgres is not built yet; leave it out for lmdb'
-      : `no engine '${engine}' is known; lmdb is`,
-  );
+function engineOf(engine: string): Engine {
+  if (engine === 'lmdb' || engine === 'postgres') return engine;
+  throw new SettingError('--engine', `no engine '${engine}' is known; lmdb and postgres are`);
 }

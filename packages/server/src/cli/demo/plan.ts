@@ -7,11 +7,16 @@ import { makeSecret } from '../../config/secret-file.ts';
 import { SettingError } from '../../config/setting-error.ts';
 import { linkName, measuredRttMs, type WanPlace, wanPlace, wanPlaces } from '../../config/wan-places.ts';
 
+import { SUPERUSER } from '../postgres/postgres-server.ts';
+import { passwordFileIn } from './region-database.ts';
+
 const CLUSTER = 'demo';
 const CLUSTER_FILE = 'cluster.yaml';
 const SECRET_FILE = 'cluster.secret';
 /** Nodes talk to each other on ports this much above those of their REST APIs. */
 const PEER_PORT_OFFSET = 1_000;
+/** And to their databases on ports this much above. */
+const DATABASE_PORT_OFFSET = 2_000;
 const LOOPBACK = '127.0.0.1';
 
 export interface DemoSettings {
@@ -19,7 +24,10 @@ export interface DemoSettings {
   readonly basePort: number;
   /** Absolute, and there. */
   readonly dataDir: string;
+  readonly engine: Engine;
 }
+
+export type Engine = 'lmdb' | 'postgres';
 
 /**
  * Writes the cluster file of the demo and, the first time, its secret. Regions may come to data that is there, and move
@@ -31,7 +39,7 @@ export function prepareDemo(settings: DemoSettings): ClusterFile {
   checkOldRegions(path, settings);
   const secretPath = join(settings.dataDir, SECRET_FILE);
   if (!existsSync(secretPath)) makeSecret(secretPath);
-  const text = clusterText(settings.places, settings.basePort);
+  const text = clusterText(settings);
   const file = parseClusterFile(path, text);
   writeFileSync(`${path}.partial`, text);
   renameSync(`${path}.partial`, path);
@@ -53,9 +61,18 @@ function placeOf(region: string): WanPlace {
   );
 }
 
-function checkOldRegions(path: string, { places, dataDir }: DemoSettings): void {
+function checkOldRegions(path: string, { places, dataDir, engine }: DemoSettings): void {
   if (!existsSync(path)) return;
-  const old = parseClusterFile(path, readFileSync(path, 'utf8')).regions.map(({ name }) => name);
+  const { regions: oldRegions } = parseClusterFile(path, readFileSync(path, 'utf8'));
+  const oldEngine = oldRegions.some(({ nodes }) => nodes.some(({ store }) => store.includes('://')))
+    ? 'postgres'
+    : 'lmdb';
+  if (oldEngine !== engine)
+    throw new SettingError(
+      dataDir,
+      `holds data in ${oldEngine}: start with --engine ${oldEngine}, or with another --data-dir`,
+    );
+  const old = oldRegions.map(({ name }) => name);
   const regions = places.map(({ name }) => name);
   const gone = old.filter((name) => !regions.includes(name));
   if (gone.length === 0) return;
@@ -66,8 +83,8 @@ function checkOldRegions(path: string, { places, dataDir }: DemoSettings): void 
   );
 }
 
-/** The cluster file: one node with an embedded store in each region, and the round trips between them. */
-function clusterText(places: readonly WanPlace[], basePort: number): string {
+/** The cluster file: one node with a store of its own in each region, and the round trips between them. */
+function clusterText({ places, basePort, dataDir, engine }: DemoSettings): string {
   const regions = places.map(({ name, latitude, longitude }, at) => ({
     name,
     latitude,
@@ -77,7 +94,7 @@ function clusterText(places: readonly WanPlace[], basePort: number): string {
         name: nodeNameOf(name),
         http: `${LOOPBACK}:${basePort + at}`,
         peer: `${LOOPBACK}:${basePort + PEER_PORT_OFFSET + at}`,
-        store: `./${nodeNameOf(name)}`,
+        store: engine === 'lmdb' ? `./${nodeNameOf(name)}` : databaseUrl(dataDir, databasePort(basePort, at)),
       },
     ],
   }));
@@ -90,6 +107,15 @@ function clusterText(places: readonly WanPlace[], basePort: number): string {
   return (
     head + stringify({ cluster: CLUSTER, secretFile: `./${SECRET_FILE}`, regions, wan: { rtt } }, { lineWidth: 0 })
   );
+}
+
+/** Of the region that stands at this place in the list of regions. */
+export function databasePort(basePort: number, at: number): number {
+  return basePort + DATABASE_PORT_OFFSET + at;
+}
+
+function databaseUrl(dataDir: string, port: number): string {
+  return `postgres://${SUPERUSER}@${LOOPBACK}:${port}/postgres?password_file=${encodeURIComponent(passwordFileIn(dataDir))}`;
 }
 
 export function nodeNameOf(region: string): string {

@@ -1,0 +1,214 @@
+import type { RecordKey, Sequence, StoreName } from '@meridian/core/ids';
+import { describe, expect, it } from 'vitest';
+import { SeededRandom } from '../../../../../test/simulation/seeded-random.ts';
+import { type SimulatedDatabase, SimulatedServer } from '../../../../../test/simulation/simulated-database.ts';
+import { ProcessClock, VirtualTime } from '../../../../../test/simulation/virtual-time.ts';
+import { type CommitNotice, type Store, StoreFailedError } from '../../ports/store.ts';
+import { SharedStore } from './shared-store.ts';
+
+const STORE_NAME = 'eu-1' as StoreName;
+const KEY = 'shop.1\0key' as RecordKey;
+const encoder = new TextEncoder();
+
+interface Node {
+  readonly store: SharedStore;
+  readonly database: SimulatedDatabase;
+  readonly clock: ProcessClock;
+  /** The sequences at which this node was told that the database had gone back. */
+  readonly regressed: number[];
+}
+
+interface Setting {
+  readonly time: VirtualTime;
+  readonly server: SimulatedServer;
+  readonly one: Node;
+  readonly other: Node;
+}
+
+/** Runs `play` with two nodes on one database, as virtual time passes. */
+async function onTwoNodes(play: (setting: Setting) => Promise<void>): Promise<void> {
+  const time = new VirtualTime();
+  const random = new SeededRandom(7);
+  const timer = (delayMs: number, fire: () => void) => time.at(delayMs, fire);
+  const server = new SimulatedServer({ monotonicMs: () => time.nowMs, timer });
+  const connect = (): Node => {
+    const clock = new ProcessClock(time, 0);
+    const database = server.connect(STORE_NAME, clock, random);
+    const store = new SharedStore({ database, storeName: STORE_NAME, clock, random });
+    const regressed: number[] = [];
+    store.shared.onRegressed((seen) => regressed.push(seen));
+    return { store, database, clock, regressed };
+  };
+  let isDone = false;
+  const played = play({ time, server, one: connect(), other: connect() }).finally(() => {
+    isDone = true;
+  });
+  await Promise.all([played, time.run(() => isDone)]);
+}
+
+function put(store: Store, text: string, key = KEY): Promise<number> {
+  return store.update([key], (view) => ({
+    writes: [{ key, record: encoder.encode(text) }],
+    result: view.nextSequence as number,
+  }));
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}
+
+/** Commits that the standby does not have, made by both nodes. */
+async function loseCommits({ time, server, one, other }: Setting): Promise<void> {
+  await put(one.store, 'kept');
+  await time.sleep(300);
+  await put(one.store, 'kept too');
+  await put(other.store, 'lost');
+  await put(one.store, 'lost too');
+  await other.store.shared.refresh();
+  server.failOver();
+}
+
+describe('a shared store whose database fails over to a standby that lagged', () => {
+  it('writes nothing until it has a new id, and says once how far it had come', () =>
+    onTwoNodes(async (setting) => {
+      await loseCommits(setting);
+      const { one } = setting;
+      const seen = one.store.sequence;
+      const former = one.store.id;
+      expect(await failureOf(put(one.store, 'again'))).toBeInstanceOf(StoreFailedError);
+      expect(await failureOf(put(one.store, 'and again'))).toBeInstanceOf(StoreFailedError);
+      expect(one.regressed).toEqual([seen]);
+      expect(one.store.sequence).toBeLessThan(seen);
+      await one.store.renewId();
+      expect(one.store.id).not.toBe(former);
+      await put(one.store, 'on');
+      expect(one.store.positions.get(former)?.applied).toBeLessThan(seen);
+    }));
+
+  it('finds out without a write too', () =>
+    onTwoNodes(async (setting) => {
+      await loseCommits(setting);
+      await setting.time.sleep(1_000);
+      expect(setting.one.regressed).toHaveLength(1);
+      expect(setting.other.regressed).toHaveLength(1);
+    }));
+
+  it('keeps its notes and positions in order while it waits for a new id', () =>
+    onTwoNodes(async (setting) => {
+      await loseCommits(setting);
+      const { one } = setting;
+      expect(await failureOf(put(one.store, 'again'))).toBeDefined();
+      await one.store.setNote('filling', 'anew');
+      await one.store.forgetPositions();
+      expect(one.store.note('filling')).toBe('anew');
+    }));
+
+  it('goes on under the id that another node has given it', () =>
+    onTwoNodes(async (setting) => {
+      await loseCommits(setting);
+      const { one, other } = setting;
+      expect(await failureOf(put(one.store, 'again'))).toBeDefined();
+      await one.store.renewId();
+      await put(other.store, 'by the other');
+      expect(other.store.id).toBe(one.store.id);
+      expect(other.regressed).toEqual([]);
+    }));
+
+  it('tells of what was written where others were lost', () =>
+    onTwoNodes(async (setting) => {
+      const told: string[] = [];
+      setting.other.store.onCommit(({ rows }) =>
+        told.push(...rows.map(({ record }) => new TextDecoder().decode(record))),
+      );
+      await loseCommits(setting);
+      const { one, other } = setting;
+      expect(await failureOf(put(one.store, 'again'))).toBeDefined();
+      await one.store.renewId();
+      await put(one.store, 'on');
+      await other.store.shared.refresh();
+      expect(told).toEqual(['lost too', 'on']);
+    }));
+});
+
+describe('a shared store', () => {
+  it('lets others write while one node is stopped in the middle of a turn, and undoes that turn', () =>
+    onTwoNodes(async ({ time, one, other }) => {
+      await put(one.store, 'first');
+      const stopped = put(one.store, 'stopped');
+      // It has the store to itself, and has not decided yet.
+      await time.sleep(0.3);
+      one.clock.pause();
+      const startedAtMs = time.nowMs;
+      await put(other.store, 'other');
+      expect(time.nowMs - startedAtMs).toBeLessThan(1_500);
+      one.clock.resume();
+      await stopped;
+      expect(await other.store.get(KEY)).toEqual(encoder.encode('stopped'));
+      expect(other.regressed).toEqual([]);
+    }));
+
+  it('does once what was asked for, though half of all connections break', () =>
+    onTwoNodes(async ({ server, one, other }) => {
+      server.breakShare = 0.5;
+      const add = (store: Store): Promise<void> =>
+        store.update([KEY], (view) => {
+          const count = Number(new TextDecoder().decode(view.record(0) ?? encoder.encode('0'))) + 1;
+          return { writes: [{ key: KEY, record: encoder.encode(`${count}`) }], result: undefined };
+        });
+      for (let at = 0; at < 10; at++) await Promise.all([add(one.store), add(other.store)]);
+      server.breakShare = 0;
+      expect(await one.store.get(KEY)).toEqual(encoder.encode('20'));
+    }));
+
+  it('says within bounds that its database is away, and goes on when it is back', () =>
+    onTwoNodes(async ({ time, server, one }) => {
+      server.stop();
+      const startedAtMs = time.nowMs;
+      expect(await failureOf(put(one.store, 'x'))).toBeInstanceOf(StoreFailedError);
+      expect(await failureOf(one.store.get(KEY))).toBeInstanceOf(StoreFailedError);
+      expect(time.nowMs - startedAtMs).toBeLessThan(10_000);
+      server.isDown = false;
+      await put(one.store, 'y');
+      expect(await one.store.get(KEY)).toEqual(encoder.encode('y'));
+    }));
+
+  it('asks the database once for a key that many ask for in a tick, and anew for the next', () =>
+    onTwoNodes(async ({ one, other }) => {
+      let asked = 0;
+      const { database } = one;
+      const get = database.get.bind(database);
+      database.get = (keys) => {
+        asked += 1;
+        expect(keys).toEqual([KEY]);
+        return get(keys);
+      };
+      await Promise.all(Array.from({ length: 50 }, () => one.store.get(KEY)));
+      expect(asked).toBe(1);
+      await put(other.store, 'new');
+      expect(await one.store.get(KEY)).toEqual(encoder.encode('new'));
+      expect(asked).toBe(2);
+    }));
+
+  it('takes the word of another node for what it has committed, and looks at the rest itself', () =>
+    onTwoNodes(async ({ time, one, other }) => {
+      const notices: CommitNotice[] = [];
+      one.store.shared.onChange((notice) => notices.push(notice));
+      await put(one.store, 'x');
+      await one.store.setNote('layout', 'one');
+      expect(notices.map(({ changesState }) => changesState)).toEqual([false, true]);
+      for (const notice of notices) other.store.shared.notice(notice);
+      expect(other.store.sequence).toBe(1 as Sequence);
+      await time.sleep(5);
+      expect(other.store.note('layout')).toBe('one');
+    }));
+
+  it('makes one transaction of what comes in while another is under way', () =>
+    onTwoNodes(async ({ server, one }) => {
+      const before = server.state.version;
+      await Promise.all(Array.from({ length: 200 }, (_, at) => put(one.store, 'x', `shop.1\0${at}` as RecordKey)));
+      expect(server.state.version - before).toBeLessThanOrEqual(3);
+    }));
+});
