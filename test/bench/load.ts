@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Session } from './session.ts';
 import { KEYS, type LoadKind, loadRequest } from './workload.ts';
@@ -39,8 +39,11 @@ export function loadGenerator(session: Session): LoadGenerator {
   return generator(version, session, (load) => {
     const script = join(session.folder, `${load.kind}.lua`);
     const requests = join(session.folder, `${load.kind}.requests`);
-    writeFileSync(requests, requestLines(load.kind));
-    writeFileSync(script, wrkScript(requests));
+    // Once: another load of the same kind may be reading it.
+    if (!existsSync(script)) {
+      writeFileSync(requests, requestLines(load.kind));
+      writeFileSync(script, wrkScript(requests));
+    }
     const { connections, seconds, url } = load;
     return [
       'wrk',

@@ -8,6 +8,7 @@ import { getPart } from './parts/get.ts';
 import { lagPart } from './parts/lag.ts';
 import { memoryPart } from './parts/memory.ts';
 import type { Part } from './parts/part.ts';
+import { postgresPart } from './parts/postgres.ts';
 import { putPart } from './parts/put.ts';
 import { regionsPart } from './parts/regions.ts';
 import { roundsPart } from './parts/rounds.ts';
@@ -15,7 +16,7 @@ import { strongPart } from './parts/strong.ts';
 import { reportLines } from './report.ts';
 import { Session } from './session.ts';
 
-const RUN_MS_MAX = 10 * 60_000;
+const RUN_MS_MAX = 15 * 60_000;
 const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 const PART: Readonly<Record<PartName, Part>> = {
   get: getPart,
@@ -26,6 +27,7 @@ const PART: Readonly<Record<PartName, Part>> = {
   lag: lagPart,
   'catch-up': catchUpPart,
   memory: memoryPart,
+  postgres: postgresPart,
 };
 
 async function run(options: Options, session: Session): Promise<number> {

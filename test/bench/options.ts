@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-export const PARTS = ['get', 'put', 'regions', 'strong', 'rounds', 'lag', 'catch-up', 'memory'] as const;
+export const PARTS = ['get', 'put', 'regions', 'strong', 'rounds', 'lag', 'catch-up', 'memory', 'postgres'] as const;
 export type PartName = (typeof PARTS)[number];
 
 export interface Options {
@@ -16,7 +16,7 @@ export interface Options {
   readonly isJson: boolean;
 }
 
-export const HELP = `Measures Meridian beside a bare Fastify route, and beside etcd where it is installed, on this machine, and prints ratios.
+export const HELP = `Measures Meridian beside a bare Fastify route, beside etcd and pgbench where they are installed, on this machine, and prints ratios.
 
   npm run bench                    everything, under 6 minutes
   npm run bench -- --quick         everything, coarser, under 90 seconds

@@ -29,28 +29,45 @@ export interface Demo {
   stop(): Promise<void>;
 }
 
-/** A cluster of one node, as `serve` runs it. */
+/** A cluster of one node on an embedded store, as `serve` runs it. */
 export async function startNode(session: Session): Promise<Server> {
-  const port = await freeBasePort(1);
-  const folder = join(session.folder, `node-${port}`);
+  const [node] = await startRegion(session, [{ store: './us-1' }]);
+  return node as Server;
+}
+
+/** What a node stands on, as a cluster file names it. */
+export interface Foundation {
+  readonly store: string;
+  readonly cache?: string;
+}
+
+/** A cluster of one region, with a node on each of these. */
+export async function startRegion(session: Session, foundations: readonly Foundation[]): Promise<readonly Server[]> {
+  const port = await freeBasePort(foundations.length);
+  const folder = join(session.folder, `region-${port}`);
   mkdirSync(folder);
   writeFileSync(join(folder, 'cluster.secret'), randomBytes(32).toString('hex'), { mode: 0o600 });
-  const addresses = `http: "127.0.0.1:${port}", peer: "127.0.0.1:${port + 1_000}"`;
+  const nodes = foundations.map((foundation, at) => ({
+    name: `us-${at + 1}`,
+    http: `127.0.0.1:${port + at}`,
+    peer: `127.0.0.1:${port + 1_000 + at}`,
+    ...foundation,
+  }));
+  const regions = [{ name: 'us-east', latitude: 38.9, longitude: -77, nodes }];
+  // JSON is YAML.
   writeFileSync(
     join(folder, 'cluster.yaml'),
-    `cluster: bench
-secretFile: ./cluster.secret
-regions:
-  - name: us-east
-    latitude: 38.9
-    longitude: -77.0
-    nodes: [{ name: us-1, ${addresses}, store: ./us-1 }]
-`,
+    JSON.stringify({ cluster: 'bench', secretFile: './cluster.secret', regions }),
+    { mode: 0o600 },
   );
-  const child = startLogged(session, folder, ['serve', '--cluster', 'cluster.yaml', '--node', 'us-1']);
-  const url = `http://127.0.0.1:${port}`;
-  await whenReady(child, folder, [url]);
-  return { url, pid: child.pid ?? 0, stop: () => session.stop(child) };
+  return Promise.all(
+    nodes.map(async ({ name, http }) => {
+      const child = startLogged(session, folder, ['serve', '--cluster', 'cluster.yaml', '--node', name]);
+      const url = `http://${http}`;
+      await whenReady(child, folder, [url]);
+      return { url, pid: child.pid ?? 0, stop: () => session.stop(child) };
+    }),
+  );
 }
 
 /** Three regions as `demo` runs them. */

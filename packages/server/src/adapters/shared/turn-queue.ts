@@ -4,7 +4,7 @@ import { type Draft, extended, FLUSH_KEYS_MAX, Flush, type FlushChanges, type Fl
 import type { SharedDatabase, SharedState, SharedTurn } from './shared-database.ts';
 
 /** A turn's commit is on its way to disk while the next one reads: the database keeps them apart. */
-const TURNS_AT_ONCE = 2;
+const TURNS_AT_ONCE = 1;
 
 interface Request extends FlushRequest {
   readonly resolve: (result: never) => void;

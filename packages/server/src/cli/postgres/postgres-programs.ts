@@ -92,7 +92,8 @@ export function folderFor(folder: string, user: ServerUser | undefined): string 
 
 function othersMayEnter(folder: string): boolean {
   for (let at = resolve(folder); ; at = dirname(at)) {
-    if ((statSync(at).mode & OTHERS_MAY_ENTER) === 0) return false;
+    // What is not there yet will be open to others as far as what is above it is.
+    if (existsSync(at) && (statSync(at).mode & OTHERS_MAY_ENTER) === 0) return false;
     if (at === dirname(at)) return true;
   }
 }

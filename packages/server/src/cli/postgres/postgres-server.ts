@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -90,7 +90,8 @@ export class PostgresServer {
   }
 
   async #makeData({ initdb }: PostgresPrograms): Promise<void> {
-    mkdirSync(this.folder, { recursive: true, mode: 0o700 });
+    mkdirSync(dirname(this.folder), { recursive: true });
+    mkdirSync(this.folder, { mode: 0o700 });
     const secrets = mkdtempSync(join(tmpdir(), 'meridian-password-'));
     const passwordFile = join(secrets, 'password');
     try {
