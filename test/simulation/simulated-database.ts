@@ -315,7 +315,7 @@ export class SimulatedDatabase implements SharedDatabase {
     return this.#read((image) => {
       let bytesUsed = 0;
       for (const { record } of image.rows.values()) bytesUsed += record.length;
-      return { engine: 'simulated', records: image.rows.size, bytesUsed, bytesFree: 1_000_000_000 };
+      return { engine: 'simulated', records: image.rows.size, bytesUsed, bytesFree: undefined };
     });
   }
 

@@ -34,8 +34,9 @@ export class MeridianNode extends ServiceFacade {
       (namespace) => this.#onPlacementChange(namespace),
       (id) => lifecycle.isStarted && purge.start(id),
     );
-    await catalog.load(store);
+    // First to listen: another node of this store may commit while the catalog is read.
     store.onCommit((commit) => this.#onCommit(commit));
+    await catalog.load(store);
     store.shared?.onRegressed((seen) => gossip.renewIfBehind(seen, true));
     this.#wiring.siblings.start();
     gossip.start();

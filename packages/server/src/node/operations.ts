@@ -5,6 +5,8 @@ import type { Namespace } from '@meridian/core/placement/namespace';
 import { partitionOf } from '@meridian/core/placement/partition';
 import { preferenceList } from '@meridian/core/placement/preference-list';
 import { STATUS, statusResult } from '@meridian/core/wire/messages';
+import type { StoreFigures } from '../ports/store.ts';
+import { within } from './deadline.ts';
 import type { NodeState } from './node-state.ts';
 import type { Peer } from './peers.ts';
 import { round } from './rounded.ts';
@@ -12,6 +14,8 @@ import type { Health, PeerHealth, RegionStatus, RingAnswer } from './service.ts'
 import type { Shipper } from './shipper.ts';
 
 const STATUS_TIMEOUT_MS = 1_500;
+/** Probes of orchestrators wait a second or two. */
+const FIGURES_TIMEOUT_MS = 800;
 
 interface Holdings {
   readonly keys: number;
@@ -24,6 +28,8 @@ export class Operations {
   readonly #shipper: Shipper;
   readonly #version: string;
   readonly #startedAtMs: number;
+  /** As last told. */
+  #engine = 'unknown';
 
   constructor(state: NodeState, shipper: Shipper, version: string) {
     this.#state = state;
@@ -57,9 +63,9 @@ export class Operations {
 
   async health(isStopping: boolean, isWritable: boolean): Promise<Health> {
     const { self, store, filling, clock } = this.#state;
-    const figures = await store.figures();
+    const figures = await this.#figures();
     const peers = this.peersHealth();
-    const isWell = isWritable && filling.isFilled() && peers.every(({ reachable }) => reachable);
+    const isWell = figures && isWritable && filling.isFilled() && peers.every(({ reachable }) => reachable);
     return {
       status: isStopping ? 'stopping' : isWell ? 'ok' : 'degraded',
       node: self.node,
@@ -69,16 +75,24 @@ export class Operations {
       store: {
         id: store.id,
         name: self.store,
-        engine: figures.engine,
+        engine: this.#engine,
         sequence: store.sequence,
-        keys: figures.records,
-        bytesUsed: figures.bytesUsed,
-        bytesFree: figures.bytesFree,
+        keys: figures?.records ?? null,
+        bytesUsed: figures?.bytesUsed ?? null,
+        bytesFree: figures?.bytesFree ?? null,
         isFilled: filling.isFilled(),
-        isWritable,
+        isWritable: isWritable && figures !== undefined,
       },
       peers,
     };
+  }
+
+  /** Nothing where the store does not answer: its database may be away. */
+  async #figures(): Promise<StoreFigures | undefined> {
+    const { store, clock } = this.#state;
+    const figures = await within(clock, FIGURES_TIMEOUT_MS, store.figures(), tooSlow).catch(() => undefined);
+    this.#engine = figures?.engine ?? this.#engine;
+    return figures;
   }
 
   async regions(): Promise<readonly RegionStatus[]> {
@@ -120,14 +134,14 @@ export class Operations {
     };
   }
 
-  async #holdings(node: LayoutNode): Promise<Holdings> {
+  async #holdings(node: LayoutNode): Promise<Holdings | undefined> {
     const { self, calls } = this.#state;
     if (node.name !== self.node) {
       const [keys, bytes] = await calls.call(node.name, 'status', STATUS_TIMEOUT_MS, [STATUS], statusResult);
       return { keys, bytes };
     }
-    const figures = await this.#state.store.figures();
-    return { keys: figures.records, bytes: figures.bytesUsed };
+    const figures = await this.#figures();
+    return figures && { keys: figures.records, bytes: figures.bytesUsed };
   }
 
   async onStatus(): Promise<readonly number[]> {
@@ -169,6 +183,10 @@ export class Operations {
     const rttMs = peers.rttMs(region as typeof self.region);
     return `${place}; round trip ${rttMs >= 10_000 ? 'unknown' : `${round(rttMs)} ms`}`;
   }
+}
+
+function tooSlow(): Error {
+  return new Error('the store does not answer');
 }
 
 function least(values: readonly (number | null)[]): number | null {

@@ -213,9 +213,11 @@ export interface Health {
     readonly name: StoreName;
     readonly engine: string;
     readonly sequence: number;
-    readonly keys: number;
-    readonly bytesUsed: number;
-    readonly bytesFree: number;
+    /** `null` where the store does not answer. */
+    readonly keys: number | null;
+    readonly bytesUsed: number | null;
+    /** `null` also where it cannot be known: a database does not tell. */
+    readonly bytesFree: number | null;
     /** `false` while a new store takes in what its peers hold: it answers no quorum then. */
     readonly isFilled: boolean;
     readonly isWritable: boolean;

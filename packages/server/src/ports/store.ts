@@ -87,7 +87,8 @@ export interface StoreFigures {
   readonly engine: string;
   readonly records: number;
   readonly bytesUsed: number;
-  readonly bytesFree: number;
+  /** `undefined` where that cannot be known: a database on another machine does not tell. */
+  readonly bytesFree: number | undefined;
 }
 
 export class StoreFullError extends Error {
