@@ -147,8 +147,18 @@ describe('a cluster file', () => {
       'regions[0].nodes[0].cache: an embedded store needs no cache',
     ],
     [
+      'a database without a user',
+      ['./data/us-1', '"postgres://db/x"'],
+      'regions[0].nodes[0].store: the URL names no user: postgres://USER@HOST/DATABASE',
+    ],
+    [
+      'a cache that is none',
+      ['store: ./data/us-1', 'store: "postgres://me@db/x", cache: "memcached://x"'],
+      'regions[0].nodes[0].cache: expected redis://',
+    ],
+    [
       'a database in two regions',
-      ['./data/us-1', '"postgres://db/x"', '/data/ma-1', '"postgres://me:secret@db:5432/x"'],
+      ['./data/us-1', '"postgres://me@db/x"', '/data/ma-1', '"postgres://me:secret@db:5432/x"'],
       'regions[1].nodes[0].store: the database is that of regions[0].nodes[0] already, in another region',
     ],
     ['another engine', ['./data/us-1', '"mysql://me:secret@db/x"'], "no engine is known for 'mysql://db/x'"],

@@ -1,6 +1,8 @@
 import { normalize } from 'node:path';
 import type { ClusterDocument } from './cluster-schema.ts';
 import { hint } from './nearest.ts';
+import { parsePostgresUrl } from './postgres-url.ts';
+import { parseRedisUrl } from './redis-url.ts';
 import { storePlace } from './store-place.ts';
 
 type Complain = (at: string, problem: string) => Error;
@@ -46,12 +48,26 @@ interface NodeAt {
 function checkEngine(node: NodeAt, complain: Complain): void {
   const place = storePlace(node.store);
   if (!place) throw complain(`${node.at}.store`, `no engine is known for '${withoutPassword(node.store)}'`);
+  const problem = place.kind === 'postgres' ? problemOf(() => parsePostgresUrl(node.store)) : undefined;
+  if (problem !== undefined) throw complain(`${node.at}.store`, problem);
   if (node.cache === undefined) return;
+  const { cache } = node;
+  const cacheProblem = problemOf(() => parseRedisUrl(cache, 'cache'));
+  if (cacheProblem !== undefined) throw complain(`${node.at}.cache`, cacheProblem.replace(/^cache: /, ''));
   if (place.kind === 'folder')
     throw complain(
       `${node.at}.cache`,
       'an embedded store needs no cache: reads of it are in memory; leave the field out',
     );
+}
+
+function problemOf(parse: () => unknown): string | undefined {
+  try {
+    parse();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return undefined;
 }
 
 /** A password never gets into a message. */

@@ -45,6 +45,16 @@ describe('the URL of a Redis', () => {
     });
   });
 
+  it('may leave the password to a file', () => {
+    const named = parseRedisUrl('redis://app@cache/?password_file=/run/secrets/redis', 'cache');
+    expect(named).toMatchObject({ user: 'app', passwordFile: '/run/secrets/redis' });
+    expect(named.password).toBeUndefined();
+    expect(parseRedisUrl('redis://cache/?password_file=/x', 'cache').user).toBeUndefined();
+    expect(problemOf('redis://app:secret@cache/?password_file=/x')).toBe(
+      'cache: a password and a password_file are given: one of them is enough',
+    );
+  });
+
   it('names some servers of a cluster', () => {
     expect(parseRedisUrl('redis+cluster://a:7000,b,c:7002/', 'cache')).toEqual({
       ...DEFAULTS,

@@ -9,6 +9,8 @@ export interface RedisSettings {
   readonly isTls: boolean;
   readonly user: string | undefined;
   readonly password: string | undefined;
+  /** A file that holds the password, in place of one in the URL. */
+  readonly passwordFile: string | undefined;
   readonly database: number;
   /** How long an entry is served at the most. */
   readonly ttlMs: number;
@@ -23,7 +25,7 @@ export interface RedisSettings {
 const PORT = 6379;
 const FORM =
   'redis://[user:password@]host[:port][/database], rediss:// with TLS, or redis+cluster://host:port,host:port';
-const PARAMETERS = ['ttl', 'value_bytes_max', 'timeout', 'prefix'];
+const PARAMETERS = ['ttl', 'value_bytes_max', 'timeout', 'prefix', 'password_file'];
 
 const SCHEMES: Readonly<Record<string, { readonly isTls: boolean; readonly isCluster: boolean }>> = {
   redis: { isTls: false, isCluster: false },
@@ -53,12 +55,13 @@ export function parseRedisUrl(url: string, where: string): RedisSettings {
     throw new SettingError(where, `several servers are a cluster: write ${scheme}+cluster://`);
   const database = parse('a database', matching(/^\d{0,5}$/, 'a number after the /'), path ?? '', where);
   if (kind.isCluster && Number(database) > 0) throw new SettingError(where, 'a cluster has no database but 0');
+  const parameters = parseQuery(query ?? '', where);
   return {
     servers,
     ...kind,
-    ...parseLogin(login, where),
+    ...parseLogin(login, parameters.passwordFile, where),
     database: Number(database),
-    ...parseQuery(query ?? '', where),
+    ...parameters,
   };
 }
 
@@ -69,13 +72,20 @@ function parseServer(text: string, where: string): { readonly host: string; read
   return { host, port: parse('a port', integer(1, 65_535), port ?? String(PORT), where) };
 }
 
-function parseLogin(login: string | undefined, where: string): Pick<RedisSettings, 'user' | 'password'> {
+function parseLogin(
+  login: string | undefined,
+  passwordFile: string | undefined,
+  where: string,
+): Pick<RedisSettings, 'user' | 'password'> {
   if (login === undefined) return { user: undefined, password: undefined };
-  const colon = login.indexOf(':');
+  const colon = passwordFile === undefined ? login.indexOf(':') : login.length;
   if (colon < 0) throw new SettingError(where, 'expected user:password before the @, or :password alone');
+  if (passwordFile !== undefined && login.includes(':'))
+    throw new SettingError(where, 'a password and a password_file are given: one of them is enough');
   try {
     const user = decodeURIComponent(login.slice(0, colon));
-    return { user: user === '' ? undefined : user, password: decodeURIComponent(login.slice(colon + 1)) };
+    const password = passwordFile === undefined ? decodeURIComponent(login.slice(colon + 1)) : undefined;
+    return { user: user === '' ? undefined : user, password };
   } catch {
     throw new SettingError(where, 'user and password must be percent-encoded');
   }
@@ -84,7 +94,7 @@ function parseLogin(login: string | undefined, where: string): Pick<RedisSetting
 function parseQuery(
   query: string,
   where: string,
-): Pick<RedisSettings, 'ttlMs' | 'valueBytesMax' | 'timeoutMs' | 'prefix'> {
+): Pick<RedisSettings, 'ttlMs' | 'valueBytesMax' | 'timeoutMs' | 'prefix' | 'passwordFile'> {
   const given = new Map<string, string>();
   for (const [name, value] of new URLSearchParams(query)) {
     if (!PARAMETERS.includes(name))
@@ -97,6 +107,7 @@ function parseQuery(
     valueBytesMax: parse('value_bytes_max', VALUE_BYTES_MAX, given.get('value_bytes_max') ?? '64KiB', where),
     timeoutMs: parse('timeout', TIMEOUT_MS, given.get('timeout') ?? '20ms', where),
     prefix: parse('prefix', PREFIX, given.get('prefix') ?? 'meridian:', where),
+    passwordFile: given.get('password_file'),
   };
 }
 

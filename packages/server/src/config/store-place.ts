@@ -5,6 +5,7 @@ export type StorePlace =
   | { readonly kind: 'postgres'; readonly database: string };
 
 const POSTGRES_PORT = '5432';
+const POSTGRES_SCHEMA = 'meridian';
 
 /** Nothing where no engine is known for it. */
 export function storePlace(store: string): StorePlace | undefined {
@@ -12,7 +13,8 @@ export function storePlace(store: string): StorePlace | undefined {
   if (scheme === undefined) return { kind: 'folder' };
   if (scheme !== 'postgres' && scheme !== 'postgresql') return store.includes('://') ? undefined : { kind: 'folder' };
   const url = URL.parse(store);
-  if (!url) return undefined;
-  const schema = url.searchParams.get('schema') ?? 'meridian';
-  return { kind: 'postgres', database: `${url.hostname}:${url.port || POSTGRES_PORT}${url.pathname}#${schema}` };
+  const schema = url?.searchParams.get('schema') ?? POSTGRES_SCHEMA;
+  // What is wrong with it is said where it is parsed whole.
+  const place = url ? `${url.hostname}:${url.port || POSTGRES_PORT}${url.pathname}#${schema}` : store;
+  return { kind: 'postgres', database: place };
 }

@@ -3,9 +3,6 @@ import { type Decide, StoreFailedError } from '../../ports/store.ts';
 import { type Draft, extended, FLUSH_KEYS_MAX, Flush, type FlushChanges, type FlushRequest } from '../flush.ts';
 import type { SharedDatabase, SharedState, SharedTurn } from './shared-database.ts';
 
-/** A turn's commit is on its way to disk while the next one reads: the database keeps them apart. */
-const TURNS_AT_ONCE = 1;
-
 interface Request extends FlushRequest {
   readonly resolve: (result: never) => void;
   readonly reject: (failure: unknown) => void;
@@ -30,9 +27,8 @@ const NO_KEYS: readonly RecordKey[] = [];
 export class TurnQueue {
   readonly #options: TurnQueueOptions;
   #queue: Request[] = [];
-  #running = 0;
-  /** Turns that have not yet come to their decisions. Only one at a time: so they come to them in the order asked for. */
-  #undecided = 0;
+  /** One turn at a time: a second would wait for the first with less in it, and keep other nodes from theirs. */
+  #isRunning = false;
   #isScheduled = false;
   #isClosed = false;
   #whenIdle: (() => void)[] = [];
@@ -82,7 +78,7 @@ export class TurnQueue {
   /** Refuses what comes from now on; resolves once all that was asked for before is settled. */
   close(): Promise<void> {
     this.#isClosed = true;
-    if (this.#running === 0 && this.#queue.length === 0) return Promise.resolve();
+    if (!this.#isRunning && this.#queue.length === 0) return Promise.resolve();
     return new Promise((resolve) => this.#whenIdle.push(resolve));
   }
 
@@ -102,8 +98,7 @@ export class TurnQueue {
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#running >= TURNS_AT_ONCE || this.#queue.length === 0) return;
-    if (this.#undecided > 0) return;
+    if (this.#isScheduled || this.#isRunning || this.#queue.length === 0) return;
     this.#isScheduled = true;
     this.#options.soon(() => {
       this.#isScheduled = false;
@@ -115,33 +110,22 @@ export class TurnQueue {
     let requests = this.#take();
     const keys = [...new Set(requests.flatMap((request) => request.keys))];
     let changes: FlushChanges | undefined;
-    let hasDecided = false;
-    const decided = (): void => {
-      if (hasDecided) return;
-      hasDecided = true;
-      this.#undecided -= 1;
-    };
-    this.#running += 1;
-    this.#undecided += 1;
+    this.#isRunning = true;
     const decide = (turn: SharedTurn): FlushChanges | undefined => {
       const decision = this.#decide(turn, requests);
       // Those that a large one leaves no room for are the first of the next turn.
       this.#queue.unshift(...requests.slice(decision.ran));
       requests = requests.slice(0, decision.ran);
       changes = decision.changes;
-      decided();
-      this.#schedule();
       return changes;
     };
     this.#options.database.transact(keys, decide).then(
       (state) => {
-        decided();
         this.#options.onDone(state, changes);
         for (const request of requests) settle(request);
         this.#ended();
       },
       (failure: unknown) => {
-        decided();
         for (const request of requests) request.reject(failure);
         this.#ended();
       },
@@ -149,9 +133,9 @@ export class TurnQueue {
   }
 
   #ended(): void {
-    this.#running -= 1;
+    this.#isRunning = false;
     this.#schedule();
-    if (this.#running > 0 || this.#queue.length > 0) return;
+    if (this.#queue.length > 0) return;
     for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
