@@ -7,7 +7,12 @@ import {
   storeIdFor,
 } from '@meridian/core/ids';
 import type { FlushChanges } from '@meridian/server/adapters/flush';
-import type { SharedDatabase, SharedState, TurnDecision } from '@meridian/server/adapters/shared/shared-database';
+import type {
+  SharedDatabase,
+  SharedRows,
+  SharedState,
+  TurnDecision,
+} from '@meridian/server/adapters/shared/shared-database';
 import type { CancelTimer, Clock } from '@meridian/server/ports/clock';
 import type { Random } from '@meridian/server/ports/random';
 import {
@@ -192,6 +197,7 @@ export class SimulatedServer {
 export class SimulatedDatabase implements SharedDatabase {
   readonly isNew: boolean;
   readonly state: SharedState;
+  readonly keyBytesMax = 2_000;
   readonly #server: SimulatedServer;
   readonly #clock: Clock;
   readonly #random: Random;
@@ -279,14 +285,15 @@ export class SimulatedDatabase implements SharedDatabase {
     return new Promise((resolve) => void this.#clock.timer(delayMs, resolve));
   }
 
-  get(keys: readonly RecordKey[]): Promise<ReadonlyMap<RecordKey, StoredRow>> {
+  get(keys: readonly RecordKey[]): Promise<SharedRows> {
     return this.#read((image) => {
-      const found = new Map<RecordKey, StoredRow>();
+      const rows = new Map<RecordKey, StoredRow>();
       for (const key of keys) {
         const row = image.rows.get(key);
-        if (row) found.set(key, row);
+        if (row) rows.set(key, row);
       }
-      return found;
+      const { id, version } = this.#server.state;
+      return { id, version, rows };
     });
   }
 

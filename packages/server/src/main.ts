@@ -2,6 +2,10 @@ import { readFileSync } from 'node:fs';
 import type { NodeName, RegionName, StoreName } from '@meridian/core/ids';
 import type { RunningNode, ServeOptions } from './cli/dependencies.ts';
 import { run } from './cli/program.ts';
+import type { ClusterNode } from './config/cluster-file.ts';
+import type { NodeSettings } from './config/settings.ts';
+import type { Log } from './ports/log.ts';
+import type { Store } from './ports/store.ts';
 
 /**
  * The composition root: the only place where adapters are chosen. They are loaded when a node starts, so that a client
@@ -9,7 +13,6 @@ import { run } from './cli/program.ts';
  */
 async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions): Promise<RunningNode> {
   const [
-    { openLmdbStore },
     { keyedSeal },
     { deriveKey },
     { systemClock },
@@ -27,7 +30,6 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
     { Metrics },
     { giveBackHeap },
   ] = await Promise.all([
-    import('./adapters/lmdb/lmdb-store.ts'),
     import('./adapters/system/keyed-seal.ts'),
     import('./adapters/system/derive-key.ts'),
     import('./adapters/system/system-clock.ts'),
@@ -73,13 +75,7 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
   const wan = settings.wanLab
     ? wanTransport(tcp, { region, regions, regionOf, rtt, clock: systemClock, random: systemRandom })
     : undefined;
-  const store = await openLmdbStore({
-    path: place.node.store,
-    storeName,
-    random: systemRandom,
-    reserveBytes: settings.diskReserveBytes,
-    onError: (error) => log.error({ reason: (error as Error).message }, 'the store failed'),
-  });
+  const { store, storeFigures } = await openStore(place.node, settings, log);
   const metrics = new Metrics({ node, region });
   const meridian = new MeridianNode({
     node,
@@ -105,6 +101,7 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
         ...Object.entries(rejected).map(
           ([name, value]) => [`peer_rejected_${name.replaceAll('-', '_')}`, value] as const,
         ),
+        ...Object.entries(storeFigures()).map(([name, value]) => [snake(name), value] as const),
       ]);
     },
   );
@@ -137,6 +134,70 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
     throw error;
   }
   return { log, stop };
+}
+
+interface OpenedStore {
+  readonly store: Store;
+  /** What its adapters count, by the names of their metrics. */
+  readonly storeFigures: () => Readonly<Record<string, number>>;
+}
+
+/** The adapter that a node's place in the cluster file asks for. */
+async function openStore(place: ClusterNode, settings: NodeSettings, log: Log): Promise<OpenedStore> {
+  const storeName = place.storeName as StoreName;
+  const onError = (error: unknown): void => log.error({ reason: (error as Error).message }, 'the store failed');
+  const { systemRandom } = await import('./adapters/system/system-random.ts');
+  const { storePlace } = await import('./config/store-place.ts');
+  if (storePlace(place.store)?.kind === 'postgres') {
+    const shared = await openShared(place, onError);
+    return place.cache === undefined ? shared : withCache(shared, place.cache, log);
+  }
+  const { openLmdbStore } = await import('./adapters/lmdb/lmdb-store.ts');
+  const reserveBytes = settings.diskReserveBytes;
+  const store = await openLmdbStore({ path: place.store, storeName, random: systemRandom, reserveBytes, onError });
+  return { store, storeFigures: () => ({}) };
+}
+
+async function openShared(place: ClusterNode, onError: (error: unknown) => void): Promise<OpenedStore> {
+  const [{ openPostgresDatabase }, { SharedStore }, { parsePostgresUrl }, { systemClock }, { systemRandom }] =
+    await Promise.all([
+      import('./adapters/postgres/postgres-database.ts'),
+      import('./adapters/shared/shared-store.ts'),
+      import('./config/postgres-url.ts'),
+      import('./adapters/system/system-clock.ts'),
+      import('./adapters/system/system-random.ts'),
+    ]);
+  const storeName = place.storeName as StoreName;
+  const system = { clock: systemClock, random: systemRandom };
+  const settings = parsePostgresUrl(place.store, process.env);
+  const database = await openPostgresDatabase({ settings, storeName, ...system });
+  const store = new SharedStore({ database, storeName, ...system, onError });
+  return {
+    store,
+    storeFigures: () =>
+      Object.fromEntries(Object.entries(database.counters).map(([name, count]) => [`postgres_${name}`, count])),
+  };
+}
+
+/** A cache that is away stops no start: it is asked once it is there. */
+async function withCache({ store, storeFigures }: OpenedStore, url: string, log: Log): Promise<OpenedStore> {
+  const [{ CachedStore }, { RedisCache }, { parseRedisUrl }, { systemClock }, { systemRandom }] = await Promise.all([
+    import('./adapters/cached-store.ts'),
+    import('./adapters/redis/redis-cache.ts'),
+    import('./config/redis-url.ts'),
+    import('./adapters/system/system-clock.ts'),
+    import('./adapters/system/system-random.ts'),
+  ]);
+  const settings = parseRedisUrl(url, 'cache');
+  const password = settings.passwordFile ? readFileSync(settings.passwordFile, 'utf8').trim() : settings.password;
+  const cache = new RedisCache({ ...settings, password, clock: systemClock, random: systemRandom });
+  const cached = new CachedStore({ ...settings, store, cache, clock: systemClock, log });
+  const cacheFigures = (): Record<string, number> => {
+    const { breaker, ...counts } = cached.cacheFigures;
+    const all = { ...counts, breakerClosed: breaker === 'closed' ? 1 : 0 };
+    return Object.fromEntries(Object.entries(all).map(([name, count]) => [`cache_${name}`, count]));
+  };
+  return { store: cached, storeFigures: () => ({ ...storeFigures(), ...cacheFigures() }) };
 }
 
 function addressOf(address: string): { host: string; port: number } {

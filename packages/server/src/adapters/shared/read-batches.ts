@@ -1,6 +1,6 @@
 import type { RecordKey } from '@meridian/core/ids';
-import type { StoredRow } from '../../ports/store.ts';
-import type { SharedDatabase } from './shared-database.ts';
+import { type StoredRow, StoreFailedError } from '../../ports/store.ts';
+import type { SharedDatabase, SharedRows, SharedState } from './shared-database.ts';
 
 /** Of one statement. */
 const KEYS_MAX = 256;
@@ -10,20 +10,27 @@ interface Reader {
   readonly reject: (failure: unknown) => void;
 }
 
+export interface ReadBatchesOptions {
+  readonly database: Pick<SharedDatabase, 'get'>;
+  readonly soon: (fire: () => void) => void;
+  /** The latest state known when a statement is sent. */
+  readonly known: () => SharedState;
+  /** Given with what was known before; says whether the view is to be trusted. */
+  readonly isSound: (view: SharedRows, known: SharedState) => boolean;
+}
+
 /** Reads many keys in one statement: those that one tick asks for. Each read begins after it was asked for. */
 export class ReadBatches {
-  readonly #database: Pick<SharedDatabase, 'get'>;
-  readonly #soon: (fire: () => void) => void;
+  readonly #options: ReadBatchesOptions;
   #waiting = new Map<RecordKey, Reader[]>();
 
-  constructor(database: Pick<SharedDatabase, 'get'>, soon: (fire: () => void) => void) {
-    this.#database = database;
-    this.#soon = soon;
+  constructor(options: ReadBatchesOptions) {
+    this.#options = options;
   }
 
   read(key: RecordKey): Promise<StoredRow | undefined> {
     return new Promise((resolve, reject) => {
-      if (this.#waiting.size === 0) this.#soon(() => this.#readAll());
+      if (this.#waiting.size === 0) this.#options.soon(() => this.#readAll());
       const readers = this.#waiting.get(key);
       if (readers) readers.push({ resolve, reject });
       else this.#waiting.set(key, [{ resolve, reject }]);
@@ -35,16 +42,25 @@ export class ReadBatches {
     const batch = this.#waiting;
     if (batch.size === 0) return;
     this.#waiting = new Map();
-    this.#database.get([...batch.keys()]).then(
-      (rows) => {
-        for (const [key, readers] of batch) {
-          const row = rows.get(key);
-          for (const { resolve } of readers) resolve(row);
-        }
+    const { database, known, isSound } = this.#options;
+    const before = known();
+    database.get([...batch.keys()]).then(
+      (view) => {
+        if (isSound(view, before)) answer(batch, view);
+        else fail(batch, new StoreFailedError('the database is older than what this node has seen of it'));
       },
-      (failure: unknown) => {
-        for (const readers of batch.values()) for (const { reject } of readers) reject(failure);
-      },
+      (failure: unknown) => fail(batch, failure),
     );
   }
+}
+
+function answer(batch: ReadonlyMap<RecordKey, readonly Reader[]>, { rows }: SharedRows): void {
+  for (const [key, readers] of batch) {
+    const row = rows.get(key);
+    for (const { resolve } of readers) resolve(row);
+  }
+}
+
+function fail(batch: ReadonlyMap<RecordKey, readonly Reader[]>, failure: unknown): void {
+  for (const readers of batch.values()) for (const { reject } of readers) reject(failure);
 }

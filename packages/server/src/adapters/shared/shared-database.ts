@@ -13,6 +13,12 @@ export interface SharedTurn extends RowSource {
   readonly state: SharedState;
 }
 
+/** Rows, and which state of the store they are of. */
+export interface SharedRows extends Pick<SharedState, 'id' | 'version'> {
+  /** A key without a row is not in it. */
+  readonly rows: ReadonlyMap<RecordKey, StoredRow>;
+}
+
 /**
  * What a turn changes. It may be asked more than once: of a run that did not commit nothing remains. Nothing where nothing
  * is to be written. Where it throws, nothing is written, and `transact` rejects with what was thrown.
@@ -29,6 +35,8 @@ export interface SharedDatabase {
   readonly isNew: boolean;
   /** As found at the opening. */
   readonly state: SharedState;
+  /** The longest record key that it takes, in bytes of UTF-8. */
+  readonly keyBytesMax: number;
   /**
    * One turn: reads the state and the rows of `keys`, decides, writes, commits. Where the database undid it (a deadlock, a
    * serialization failure, a connection lost before the commit was asked for, a lock not had in time) it is tried again.
@@ -36,8 +44,8 @@ export interface SharedDatabase {
    * @throws StoreFullError, StoreFailedError: nothing of it remains, unless `isDoubtful`
    */
   transact(keys: readonly RecordKey[], decide: TurnDecision): Promise<SharedState>;
-  /** What is committed under these keys, in one statement; a key without a row is not in the answer. */
-  get(keys: readonly RecordKey[]): Promise<ReadonlyMap<RecordKey, StoredRow>>;
+  /** What is committed under these keys, in one statement. */
+  get(keys: readonly RecordKey[]): Promise<SharedRows>;
   scan(from: RecordKey, to: RecordKey, limits: PageLimits): Promise<RowPage>;
   /** Rows above a sequence, from one consistent view. */
   changes(after: Sequence, limits: PageLimits): Promise<ChangesPage>;

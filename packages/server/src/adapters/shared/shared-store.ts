@@ -26,7 +26,7 @@ import {
 import type { FlushChanges } from '../flush.ts';
 import { CommitLine } from './commit-line.ts';
 import { ReadBatches } from './read-batches.ts';
-import type { SharedDatabase, SharedState } from './shared-database.ts';
+import type { SharedDatabase, SharedRows, SharedState } from './shared-database.ts';
 import { TurnQueue } from './turn-queue.ts';
 
 const ID_LENGTH = 16;
@@ -87,7 +87,12 @@ export class SharedStore implements Store {
       onTurn: (state) => this.#onTurn(state),
       onDone: (state, changes) => this.#onDone(state, changes),
     });
-    this.#reads = new ReadBatches(database, soon);
+    this.#reads = new ReadBatches({
+      database,
+      soon,
+      known: () => this.#state,
+      isSound: (view, known) => this.#isSound(view, known),
+    });
     this.#line = new CommitLine(
       database.state.sequence,
       (commit) => this.#tell(commit),
@@ -127,6 +132,12 @@ export class SharedStore implements Store {
   }
 
   update<Result>(keys: readonly RecordKey[], decide: Decide<Result>): Promise<Result> {
+    // Here, for a turn has the updates of others in it too.
+    for (const key of keys) {
+      const bytes = Buffer.byteLength(key);
+      if (bytes === 0 || bytes > this.#database.keyBytesMax)
+        return Promise.reject(new RangeError('a record key is empty or too long to be stored'));
+    }
     return this.#turns.update(keys, decide);
   }
 
@@ -207,6 +218,13 @@ export class SharedStore implements Store {
     // Another node has renewed a store that had gone back.
     if (found.id !== known.id && found.sequence < this.#line.toldTo) this.#line.reset();
     this.#state = found;
+  }
+
+  /** Rows of a database that has gone back lack what was promised and acknowledged. */
+  #isSound(view: SharedRows, known: SharedState): boolean {
+    if (!isOlder(view, known)) return true;
+    this.#refreshQuietly();
+    return false;
   }
 
   #regress(found: SharedState): void {
@@ -306,7 +324,7 @@ export class SharedStore implements Store {
  * Whether `found` is of a past that the database has gone back to. Under another id it is that of a store renewed by another
  * node, unless it is an id that the store once had.
  */
-function isOlder(found: SharedState, known: SharedState): boolean {
+function isOlder(found: Pick<SharedState, 'id' | 'version'>, known: SharedState): boolean {
   return found.id === known.id ? found.version < known.version : known.positions.has(found.id);
 }
 
