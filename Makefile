@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # `make chaos`: real processes under faults, checked (test/chaos). MIX, REGIONS, SECONDS_EACH and SEED choose.
 .PHONY: run test lint bench sim chaos format clean
 run: .stamp-install
-	@exec npm run --silent demo
+	@exec npm run --silent demo -- $(if $(ENGINE),--engine $(ENGINE))
 test: .stamp-install
 	@npm run --silent test
 lint: .stamp-install

@@ -205,7 +205,7 @@ export class GroupCommit {
 
   #announce({ before, after, rows }: FlushChanges): void {
     if (after.sequence === before.sequence) return;
-    const commit: Commit = { from: before.sequence, upTo: after.sequence, rows, isWhole: true, isOwn: true };
+    const commit: Commit = { from: before.sequence, upTo: after.sequence, rows, isWhole: true };
     for (const listener of this.#listeners) {
       try {
         listener(commit);

@@ -47,7 +47,7 @@ export interface UpdateDecision<Result> {
 /** Pure: it may run more than once, and of a run that did not commit nothing remains. Where it throws, only its own update fails. */
 export type Decide<Result> = (view: UpdateView) => UpdateDecision<Result>;
 
-/** What became durable in the index above `from`. Each begins where the one before ended. */
+/** What became durable in the index above `from`, by whichever node of the store. Each begins where the one before ended. */
 export interface Commit {
   readonly from: Sequence;
   readonly upTo: Sequence;
@@ -55,8 +55,6 @@ export interface Commit {
   readonly rows: readonly StoredRow[];
   /** Whether all that this store holds up to `upTo` has been told with it and those before: a complete view as of `upTo`. */
   readonly isWhole: boolean;
-  /** Whether this process made it. Another node's, of a store that is shared, is told as soon as it is known of. */
-  readonly isOwn: boolean;
 }
 
 /** A record that may be a copy from a while ago. */

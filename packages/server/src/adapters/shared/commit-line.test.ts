@@ -9,7 +9,6 @@ const commit = (from: number, upTo: number, isWhole = true): Commit => ({
   upTo: upTo as Sequence,
   rows: [],
   isWhole,
-  isOwn: false,
 });
 
 function lineFrom(at: number) {

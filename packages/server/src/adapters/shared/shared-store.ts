@@ -204,7 +204,7 @@ export class SharedStore implements Store {
     if (!changes) return;
     const { before, rows } = changes;
     const { id: store, sequence: upTo } = changes.after;
-    if (upTo > before.sequence) this.#line.take({ from: before.sequence, upTo, rows, isWhole: true, isOwn: true });
+    if (upTo > before.sequence) this.#line.take({ from: before.sequence, upTo, rows, isWhole: true });
     const changesState =
       before.id !== store || before.positions !== changes.after.positions || before.notes !== changes.after.notes;
     const notice = { store, from: before.sequence, upTo, rows: isSmall(rows) ? rows : undefined, changesState };
@@ -252,7 +252,7 @@ export class SharedStore implements Store {
     if (this.#turns.isClosed) return;
     if (store !== this.#state.id || changesState || !rows) this.#refreshQuietly();
     if (store !== this.#state.id || !rows || upTo <= from) return;
-    this.#line.take({ from, upTo, rows, isWhole: true, isOwn: false });
+    this.#line.take({ from, upTo, rows, isWhole: true });
     if (!changesState) this.#noteSequence();
   }
 
@@ -314,7 +314,7 @@ export class SharedStore implements Store {
     for (let isComplete = false; !isComplete && !this.#turns.isClosed; ) {
       const from = this.#line.toldTo;
       const page = await this.#database.changes(from, WALK);
-      const commit = { from, upTo: page.upTo, rows: page.rows, isWhole: page.isComplete, isOwn: false };
+      const commit = { from, upTo: page.upTo, rows: page.rows, isWhole: page.isComplete };
       isComplete = this.#line.walked(commit) && page.isComplete;
     }
   }
