@@ -83,7 +83,7 @@ export class SharedStore implements Store {
     const soon = (fire: () => void): void => clock.soon(fire);
     this.#turns = new TurnQueue({
       database,
-      soon,
+      clock,
       onTurn: (state) => this.#onTurn(state),
       onDone: (state, changes) => this.#onDone(state, changes),
     });

@@ -1,4 +1,5 @@
 import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
+import type { CancelTimer, Clock } from '../../ports/clock.ts';
 import { type Decide, StoreFailedError } from '../../ports/store.ts';
 import { type Draft, extended, FLUSH_KEYS_MAX, Flush, type FlushChanges, type FlushRequest } from '../flush.ts';
 import type { SharedDatabase, SharedState, SharedTurn } from './shared-database.ts';
@@ -10,14 +11,18 @@ interface Request extends FlushRequest {
 
 export interface TurnQueueOptions {
   readonly database: SharedDatabase;
-  /** Runs a function after what this tick brought in. */
-  readonly soon: (fire: () => void) => void;
+  readonly clock: Clock;
   /** Looks at the state that a turn has found; says whether records may be written on top of it. */
   readonly onTurn: (state: SharedState) => boolean;
   /** Called once a turn is durable, before those who asked are told. `changes`: nothing where it wrote nothing. */
   readonly onDone: (state: SharedState, changes: FlushChanges | undefined) => void;
 }
 
+/**
+ * A turn costs much, whatever it carries. So long the next one waits for as many updates as the one before had: longer than
+ * answers take to bring the next requests, less than a turn takes.
+ */
+const GATHER_MS = 1;
 const NO_KEYS: readonly RecordKey[] = [];
 
 /**
@@ -30,6 +35,9 @@ export class TurnQueue {
   /** One turn at a time: a second would wait for the first with less in it, and keep other nodes from theirs. */
   #isRunning = false;
   #isScheduled = false;
+  /** Who was answered last asks again at once, where clients wait for one answer before their next request. */
+  #lastCount = 0;
+  #cancelGather: CancelTimer | undefined;
   #isClosed = false;
   #whenIdle: (() => void)[] = [];
 
@@ -99,8 +107,17 @@ export class TurnQueue {
 
   #schedule(): void {
     if (this.#isScheduled || this.#isRunning || this.#queue.length === 0) return;
+    if (this.#queue.length < this.#lastCount) {
+      this.#cancelGather ??= this.#options.clock.timer(GATHER_MS, () => {
+        this.#lastCount = 0;
+        this.#schedule();
+      });
+      return;
+    }
+    this.#cancelGather?.();
+    this.#cancelGather = undefined;
     this.#isScheduled = true;
-    this.#options.soon(() => {
+    this.#options.clock.soon(() => {
       this.#isScheduled = false;
       if (this.#queue.length > 0) this.#begin();
     });
@@ -123,17 +140,18 @@ export class TurnQueue {
       (state) => {
         this.#options.onDone(state, changes);
         for (const request of requests) settle(request);
-        this.#ended();
+        this.#ended(requests.length);
       },
       (failure: unknown) => {
         for (const request of requests) request.reject(failure);
-        this.#ended();
+        this.#ended(0);
       },
     );
   }
 
-  #ended(): void {
+  #ended(count: number): void {
     this.#isRunning = false;
+    this.#lastCount = count;
     this.#schedule();
     if (this.#queue.length > 0) return;
     for (const resolve of this.#whenIdle.splice(0)) resolve();
