@@ -1,4 +1,5 @@
 import { type Ballot, ballotText, compareBallots, ZERO_BALLOT } from '@meridian/core/coordination/paxos/ballot';
+import type { Reply } from '@meridian/core/coordination/paxos/messages';
 import {
   EMPTY_REGISTER,
   type Proposal,
@@ -8,20 +9,16 @@ import {
 import type { NodeName, RecordKey, StoreName } from '@meridian/core/ids';
 import { quorumOf } from '@meridian/core/placement/preference-list';
 import {
-  ACCEPT,
-  ACCEPTED,
   ANSWER,
-  HOLDING,
   type Message,
-  PREPARE,
-  QUERY,
   REGISTER,
   REQUEST,
   type RegisterCall,
   type RegisterResult,
-  type WireBallot,
 } from '@meridian/core/wire/messages';
 import { decodeRegister, isRegisterBytes } from '@meridian/core/wire/register-codec';
+import { decodeQuestions } from '@meridian/core/wire/register-question-codec';
+import { decodeReplies } from '@meridian/core/wire/register-reply-codec';
 import { InvariantBroken } from './invariant-broken.ts';
 import type { Member } from './member.ts';
 
@@ -209,22 +206,25 @@ export class RegisterOracle {
     if (message[0] !== ANSWER || message[2] !== null) return;
     const asked = this.#asked.get(`${to} ${message[1]}`);
     this.#asked.delete(`${to} ${message[1]}`);
-    if (asked) this.#checkAnswer(from, asked, (message[3] as RegisterResult)[1]);
+    if (!asked) return;
+    const [, keys, bytes] = asked;
+    const questions = decodeQuestions(bytes, keys.length);
+    const replies = decodeReplies((message[3] as RegisterResult)[1], questions);
+    keys.forEach((key, at) => {
+      const reply = replies[at];
+      if (reply) this.#checkReply(from, key, reply);
+    });
   }
 
-  #checkAnswer(from: Member, [, key, question]: RegisterCall, reply: RegisterResult[1]): void {
+  #checkReply(from: Member, key: RecordKey, reply: Reply): void {
     const bytes = from.disk.durableRecord(key);
     const state = bytes && isRegisterBytes(bytes) ? decodeRegister(bytes) : undefined;
     const onDisk = { promised: state?.promised ?? ZERO_BALLOT, accepted: state?.accepted?.ballot ?? ZERO_BALLOT };
     const told = { promised: ZERO_BALLOT, accepted: ZERO_BALLOT };
-    if (reply[0] === HOLDING) {
-      if (question[0] === PREPARE) told.promised = ballotOf(question[1]);
-      if (question[0] === QUERY) told.promised = ballotOf(reply[4]);
-      if (reply[1]) told.accepted = ballotOf(reply[1][0]);
-    } else if (reply[0] === ACCEPTED) {
-      told.promised = ballotOf(reply[1]);
-      if (question[0] === ACCEPT) told.accepted = ballotOf(question[1]);
-    } else return;
+    if (reply.kind === 'promised') told.promised = reply.ballot;
+    else if (reply.kind === 'held' || reply.kind === 'accepted') told.promised = reply.promised;
+    if (reply.kind === 'accepted') told.accepted = reply.ballot;
+    else if (reply.kind === 'promised' || reply.kind === 'held') told.accepted = reply.accepted?.ballot ?? ZERO_BALLOT;
     for (const what of ['promised', 'accepted'] as const) {
       if (compareBallots(onDisk[what], told[what]) < 0)
         throw new InvariantBroken(
@@ -260,8 +260,4 @@ function bodyOf(value: RegisterValue | null): string | undefined {
 function textOf(value: RegisterValue | null): string {
   if (!value) return 'nothing';
   return `v${value.version} ${bodyOf(value) ?? '(deleted)'} at ${value.timeMs}`;
-}
-
-function ballotOf([round, proposer]: WireBallot): Ballot {
-  return { round, proposer };
 }

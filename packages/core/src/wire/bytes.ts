@@ -63,6 +63,11 @@ export class ByteWriter {
 
   blob(bytes: Uint8Array): void {
     this.varint(bytes.length);
+    this.raw(bytes);
+  }
+
+  /** Bytes as they are, without their length: an encoding made before. */
+  raw(bytes: Uint8Array): void {
     this.#reserve(bytes.length);
     this.#bytes.set(bytes, this.#length);
     this.#length += bytes.length;
@@ -149,6 +154,39 @@ export class ByteReader {
     return text;
   }
 
+  /** Goes past a text, checking it, without making a string of it. Gives its length. */
+  passText(): number {
+    const length = this.uint8();
+    const end = this.#at + length;
+    if (end > this.#bytes.length) throw new MalformedBytes('ends too early');
+    for (let at = this.#at; at < end; at++) {
+      if (!isPrintable(this.#bytes[at] as number)) throw new MalformedBytes('a text holds what is not printable ASCII');
+    }
+    this.#at = end;
+    return length;
+  }
+
+  /** Goes past a blob. */
+  passBlob(): void {
+    const length = this.count();
+    this.#at += length;
+  }
+
+  /** Where it stands, for `since` and `back`. */
+  get at(): number {
+    return this.#at;
+  }
+
+  /** What was read since it stood there: a view on the bytes, not a copy. */
+  since(at: number): Uint8Array {
+    return this.#bytes.subarray(at, this.#at);
+  }
+
+  /** Reads again from where it stood. */
+  back(at: number): void {
+    this.#at = at;
+  }
+
   /** A view on the bytes, not a copy. */
   blob(): Uint8Array {
     const length = this.count();
@@ -177,12 +215,12 @@ function internText(bytes: Uint8Array, from: number, length: number): string {
     while (at < length && known.bytes[at] === bytes[from + at]) at++;
     if (at === length) return known.text;
   }
-  let text = '';
   for (let at = 0; at < length; at++) {
-    const code = bytes[from + at] as number;
-    if (!isPrintable(code)) throw new MalformedBytes('a text holds what is not printable ASCII');
-    text += String.fromCharCode(code);
+    if (!isPrintable(bytes[from + at] as number)) throw new MalformedBytes('a text holds what is not printable ASCII');
   }
-  INTERNED[slot] = { bytes: bytes.slice(from, from + length), text };
+  const own = bytes.slice(from, from + length);
+  // In one call: a string that grows by a character at a time is a chain of strings, to be joined by whoever uses it.
+  const text = String.fromCharCode.apply(null, own as unknown as number[]);
+  INTERNED[slot] = { bytes: own, text };
   return text;
 }

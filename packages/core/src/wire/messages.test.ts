@@ -11,6 +11,7 @@ const SHAPES_BY_VERSION: Readonly<Record<number, string>> = {
   1: '8a3893fca05f21358a76aae701e8146875403034e50bb8adfa887100ce650eb5',
   2: 'dc5f926b91ea1f468d3cca22d612be6d3e5b90f04ce57c1a27a327b8e6bd3da3',
   3: 'e85ab988b0b398db31018c52c751dbeaf3f38702bf5bf66e63da9c0d7ec06443',
+  4: 'ae4165eb23f7343479c2e9d8600d4ab98e50eb1e05a784ffae53235555b6a00a',
 };
 
 describe('the wire', () => {
@@ -52,18 +53,6 @@ const vector = [
 ];
 const rows = [['shop.1\0cart', bytes]];
 const ballot = [7, 'us-1.a1/x1'];
-const members = [
-  ['us-1', 'us-1.a1'],
-  ['eu-1', 'eu-1.b2'],
-];
-/** By what a proposer asks. */
-const questions: Readonly<Record<string, readonly unknown[]>> = {
-  prepare: [wire.PREPARE, ballot, members],
-  accept: [wire.ACCEPT, ballot, bytes, [8, 'us-1.a1/x1'], members, [5, 'eu-1.b2/y2']],
-  'accept of a ballot alone': [wire.ACCEPT, ballot, bytes, null, [], null],
-  query: [wire.QUERY, members],
-};
-const registerOf = (question: unknown) => [wire.REGISTER, 'shop.1\0k', question];
 const calls = {
   read: [wire.READ, 'shop.1\0k', null],
   'read within a session': [wire.READ, 'shop.1\0k', vector],
@@ -73,7 +62,7 @@ const calls = {
   scan: [wire.SCAN, 'a', 'b', 100, 1000, vector, false],
   status: [wire.STATUS],
   fetch: [wire.FETCH, ['a', 'b']],
-  ...Object.fromEntries(Object.entries(questions).map(([name, question]) => [name, registerOf(question)])),
+  'questions about registers': [wire.REGISTER, ['shop.1\0k', 'shop.1\0l'], bytes],
   change: [wire.CHANGE, 'shop.1\0k', 'hash', bytes, 'text/plain', 1000, vector, 'versions', [3, 4]],
   'change that deletes': [wire.CHANGE, 'shop.1\0k', null, null, '', null, [], 'always', []],
   consult: [wire.CONSULT, 'shop.1\0k'],
@@ -134,36 +123,18 @@ describe('a call', () => {
     expect(isMessage(request(call.slice(0, -1)))).toBe(false);
   });
 
-  it.each(Object.entries(questions))(
-    'of a register is refused where %s has a field too few or too many',
-    (_name, question) => {
-      expect(isMessage(request(registerOf([...question, null])))).toBe(false);
-      expect(isMessage(request(registerOf(question.slice(0, -1))))).toBe(false);
-      question.forEach((_field, at) => {
-        for (const wrong of [undefined, -1, 0.5, {}, 'text'])
-          expect(isMessage(request(registerOf(question.with(at, wrong)))), `field ${at}`).toBe(false);
-      });
-    },
-  );
-
-  it('of a register is refused with a question that is none', () => {
-    for (const question of [null, [], [3, members], [9], members, 'query', [wire.QUERY, [['us-1']]]])
-      expect(isMessage(request(registerOf(question)))).toBe(false);
-  });
-
   it('is refused with texts and lists beyond their limits', () => {
     expect(isMessage(request([wire.READ, 'k'.repeat(1200), null]))).toBe(true);
     expect(isMessage(request([wire.READ, 'k'.repeat(1201), null]))).toBe(false);
     expect(isMessage(request([wire.FETCH, new Array(10_000).fill('k')]))).toBe(true);
     expect(isMessage(request([wire.FETCH, new Array(10_001).fill('k')]))).toBe(false);
     expect(isMessage(request([wire.FETCH, new Array(3)]))).toBe(false);
-    const membersOf = (count: number) => registerOf([wire.QUERY, new Array(count).fill(members[0])]);
-    expect(isMessage(request(membersOf(256)))).toBe(true);
-    expect(isMessage(request(membersOf(257)))).toBe(false);
+    const registers = (count: number) => request([wire.REGISTER, new Array(count).fill('k'), bytes]);
+    expect(isMessage(registers(wire.REGISTERS_MAX))).toBe(true);
+    expect(isMessage(registers(wire.REGISTERS_MAX + 1))).toBe(false);
     expect(isMessage(request(calls.change.with(8, new Array(64).fill(1))))).toBe(true);
     expect(isMessage(request(calls.change.with(8, new Array(65).fill(1))))).toBe(false);
     expect(isMessage(request(calls.change.with(2, 'x'.repeat(33))))).toBe(false);
-    expect(isMessage(request(registerOf([wire.PREPARE, [7, 'x'.repeat(261)], members])))).toBe(false);
   });
 });
 
@@ -242,15 +213,7 @@ describe('a result', () => {
     ['write', wire.writeResult, [store, 7, vector, 1000, null, false, 3, 2, 1]],
     ['scan', wire.scanResult, [store, rows, true, true, 12]],
     ['status', wire.statusResult, [1, 2, 3]],
-    [
-      'question to an acceptor that holds nothing',
-      wire.registerResult,
-      [store, [wire.HOLDING, null, false, null, ballot, 9]],
-    ],
-    ['question to an acceptor', wire.registerResult, [store, [wire.HOLDING, [ballot, bytes], true, ballot, ballot, 9]]],
-    ['question that was accepted', wire.registerResult, [store, [wire.ACCEPTED, ballot]]],
-    ['question that was refused', wire.registerResult, [store, [wire.REFUSED, ballot]]],
-    ['question of an outdated proposer', wire.registerResult, [store, [wire.STALE_MEMBER, 'eu-1', 'eu-1.c3']]],
+    ['questions to an acceptor', wire.registerResult, [store, bytes]],
     ['change', wire.changeResult, [store, 'changed', 3, 1000, null, true, store, 1, 3, 2]],
     ['consultation', wire.consultResult, [store, bytes, 1, 3, 2]],
   ];

@@ -95,19 +95,10 @@ const fetch = tuple(only(FETCH), list(recordKey, 10_000));
 
 /** Round, proposer. */
 const ballot = tuple(whole, text<ProposerId>(260));
-/** Who the proposer takes a register's replicas to be. */
-const members = list(tuple(storeName, storeId), 256);
-export const PREPARE = 0;
-export const ACCEPT = 1;
-export const QUERY = 2;
-/** Ballot, members. */
-const prepare = tuple(only(PREPARE), ballot, members);
-/** Ballot, bytes of the value, the ballot promised along with it, members, a ballot known to be chosen. */
-const accept = tuple(only(ACCEPT), ballot, bytes, nullable(ballot), members, nullable(ballot));
-const query = tuple(only(QUERY), members);
-const question = oneOf([prepare, accept, query]);
-/** Record key, question of a proposer. -> store, its reply. */
-const register = tuple(only(REGISTER), recordKey, question);
+/** Registers that one call may ask about. */
+export const REGISTERS_MAX = 1024;
+/** Record keys; as many questions of a proposer, as register-question-codec.ts writes them. -> store, its replies. */
+const register = tuple(only(REGISTER), list(recordKey, REGISTERS_MAX), bytes);
 /** A change of a register, passed on: record key, hash of the client's idempotency key, body (null deletes), content type, time to live in ms, session, condition, versions it names. */
 const change = tuple(
   only(CHANGE),
@@ -132,20 +123,8 @@ export const mergeResult = tuple(storeId, whole, whole);
 export const writeResult = tuple(storeId, sequence, vector, whole, nullable(whole), flag, whole, whole, whole);
 /** Store, rows, whether the range ended with them, whether the store may count in a quorum, staleness. */
 export const scanResult = tuple(storeId, rows, flag, flag, nullable(whole));
-/** Accepted ballot and bytes of its value, whether that is hearsay, committed ballot, promised ballot, the replica's clock in ms. */
-const holding = tuple(only(0), nullable(tuple(ballot, bytes)), flag, nullable(ballot), ballot, whole);
-/** What is promised now. */
-const accepted = tuple(only(1), ballot);
-/** What was promised, and stands above the ballot asked with. */
-const refused = tuple(only(2), ballot);
-/** A member by the id that the one answering knows. */
-const staleMember = tuple(only(3), storeName, storeId);
-export const HOLDING = 0;
-export const ACCEPTED = 1;
-export const REFUSED = 2;
-export const STALE_MEMBER = 3;
-/** Store, reply. */
-export const registerResult = tuple(storeId, oneOf([holding, accepted, refused, staleMember]));
+/** Store, replies in the order of the questions, as register-reply-codec.ts writes them. */
+export const registerResult = tuple(storeId, bytes);
 /** Store, verdict, version, time, expiry, whether a live value was there before, the writer of the version, rounds, replicas asked, replicas answered. */
 export const changeResult = tuple(
   storeId,
@@ -203,9 +182,6 @@ export type ReadCall = ValueOf<typeof read>;
 export type WriteCall = ValueOf<typeof write>;
 export type ScanCall = ValueOf<typeof scan>;
 export type WriteResult = ValueOf<typeof writeResult>;
-export type WireBallot = ValueOf<typeof ballot>;
-export type WireMembers = ValueOf<typeof members>;
-export type WireQuestion = ValueOf<typeof question>;
 export type RegisterCall = ValueOf<typeof register>;
 export type RegisterResult = ValueOf<typeof registerResult>;
 export type ChangeCall = ValueOf<typeof change>;

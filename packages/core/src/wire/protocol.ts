@@ -3,6 +3,6 @@
  * they change under the same version.
  *
  * History: 1, the first; 2, registers (REGISTER, CHANGE, CONSULT, CHOSEN), and rounds in the result of a write; 3, nodes that share a
- * store (UNFOLLOW, COMMITTED).
+ * store (UNFOLLOW, COMMITTED); 4, questions about many registers in one call, as bytes.
  */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;

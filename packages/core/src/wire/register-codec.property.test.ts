@@ -6,6 +6,7 @@ import { type Ballot, compareBallots, type ProposerId, ROUND_MAX, ZERO_BALLOT } 
 import type { AppliedRequest, Proposal, RegisterState, RegisterValue } from '../coordination/paxos/register.ts';
 import type { StoreId } from '../ids.ts';
 import { MalformedBytes } from './bytes.ts';
+import { opened } from './register-codec.testing.ts';
 import { decodeRegister, encodeRegister } from './register-codec.ts';
 
 /** Within a few seconds. */
@@ -73,7 +74,7 @@ describe('any register', () => {
   it('comes back from its bytes', () => {
     fc.assert(
       fc.property(anyState, (state) => {
-        expect(decodeRegister(encodeRegister(state))).toEqual(state);
+        expect(opened(decodeRegister(encodeRegister(state)))).toEqual(state);
       }),
       { numRuns: 1000 },
     );
@@ -90,7 +91,8 @@ function readOrRefuse(bytes: Uint8Array): boolean {
     return false;
   }
   if (!isValid(state)) throw new Error('a state that breaks an invariant was read');
-  if (Buffer.compare(encodeRegister(state), bytes) !== 0) throw new Error('a second text for a state was read');
+  // From the fields: what was not looked into would be written as it was read.
+  if (Buffer.compare(encodeRegister(opened(state)), bytes) !== 0) throw new Error('a second text for a state was read');
   return true;
 }
 

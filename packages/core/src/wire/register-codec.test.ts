@@ -13,13 +13,17 @@ import {
 import type { StoreId } from '../ids.ts';
 import { MalformedBytes } from './bytes.ts';
 import { encodeRecord } from './record-codec.ts';
+import { opened } from './register-codec.testing.ts';
 import {
+  decodeEncodedValue,
   decodeRegister,
   decodeRegisterValue,
   encodeRegister,
   encodeRegisterValue,
   isRegisterBytes,
+  withBytes,
 } from './register-codec.ts';
+import { EncodedValue } from './register-value-codec.ts';
 
 const golden: RegisterState = {
   promised: ballot(301),
@@ -85,7 +89,7 @@ describe('the register format', () => {
       encodeRegister(golden).toHex(),
       'registers on disk cannot be read any more: give the format a new number, and add a line of history',
     ).toBe(GOLDEN_BYTES);
-    expect(decode(GOLDEN_BYTES)).toEqual(golden);
+    expect(opened(decode(GOLDEN_BYTES))).toEqual(golden);
   });
 
   it('is told from that of a record by its first byte', () => {
@@ -101,7 +105,7 @@ describe('the register format', () => {
     expect(bytes.length).toBeLessThan(5100);
     const back = decodeRegister(bytes);
     expect(back.committed).toBe(back.accepted);
-    expect(back.accepted).toEqual(both);
+    expect(opened(back.accepted)).toEqual(both);
   });
 
   it('takes a register of which only a promise is known, identity, and what was only heard of', () => {
@@ -112,7 +116,7 @@ describe('the register format', () => {
       { ...state(ballot(3), proposal(2)), isHearsay: true },
       { ...state(ballot(3), proposal(2), proposal(1)), isHearsay: true },
     ];
-    for (const each of others) expect(decodeRegister(encodeRegister(each))).toEqual(each);
+    for (const each of others) expect(opened(decodeRegister(encodeRegister(each)))).toEqual(each);
   });
 
   it('hands out bodies as views on the bytes it read, of values alone too', () => {
@@ -122,6 +126,35 @@ describe('the register format', () => {
     expect(decodeRegisterValue(alone)).toEqual(golden.accepted?.value);
     expect(decodeRegisterValue(alone)?.body?.buffer).toBe(alone.buffer);
     expect(decodeRegisterValue(encodeRegisterValue(null))).toBeNull();
+  });
+});
+
+describe('a value that is not looked into', () => {
+  const bytes = encodeRegister(golden);
+  const read = decodeRegister(bytes).accepted?.value as EncodedValue;
+
+  it('is its bytes, and is written as them', () => {
+    expect(read).toBeInstanceOf(EncodedValue);
+    expect(read.bytes).toEqual(encodeRegisterValue(golden.accepted?.value ?? null));
+    expect(read.bytes.buffer).toBe(bytes.buffer);
+    expect(encodeRegister(decodeRegister(bytes))).toEqual(bytes);
+    expect(encodeRegisterValue(read)).toBe(read.bytes);
+  });
+
+  it('has all fields of the value once it is', () => {
+    const { version, writer, timeMs, body, contentType, expiresAtMs, session, requests } = read;
+    const seen = { version, writer, timeMs, body, contentType, expiresAtMs, session, requests };
+    expect(seen).toEqual(golden.accepted?.value);
+    expect(read.decoded).toBe(read.decoded);
+  });
+
+  it('is encoded once by who proposes it, and is nothing where the register holds nothing', () => {
+    const value = golden.accepted?.value as RegisterValue;
+    expect(withBytes(value).decoded).toBe(value);
+    expect(withBytes(withBytes(value)).bytes).toEqual(encodeRegisterValue(value));
+    expect(opened(decodeEncodedValue(encodeRegisterValue(value)))).toEqual(value);
+    expect(decodeEncodedValue(encodeRegisterValue(null))).toBeNull();
+    expect(() => decodeEncodedValue(Uint8Array.of(0, 0))).toThrow(MalformedBytes);
   });
 });
 

@@ -1,7 +1,8 @@
-import { type Ballot, compareBallots, type ProposerId, ROUND_MAX, ZERO_BALLOT } from '../coordination/paxos/ballot.ts';
+import { type Ballot, compareBallots } from '../coordination/paxos/ballot.ts';
 import type { Proposal, RegisterState, RegisterValue } from '../coordination/paxos/register.ts';
 import { ByteReader, ByteWriter, MalformedBytes } from './bytes.ts';
-import { readValue, writeValue } from './register-value-codec.ts';
+import { readBallot, writeBallot } from './register-ballot-codec.ts';
+import { EncodedValue, readEncodedValue, readValue, writeValue } from './register-value-codec.ts';
 
 /**
  * The bytes of a register's state, at rest and between nodes. Canonical:
@@ -36,7 +37,7 @@ export function encodeRegister(state: RegisterState): Uint8Array {
   const kind = kindOf(state);
   writer.uint8(REGISTER_FORMAT);
   writer.uint8(kind);
-  writeBallot(promised, '');
+  writeBallot(writer, promised, '');
   if (!accepted) return writer.take();
   writeProposal(accepted, promised.proposer);
   if (committed && kind !== ACCEPTED_AND_COMMITTED) writeProposal(committed, accepted.ballot.proposer);
@@ -51,27 +52,26 @@ function kindOf({ accepted, committed, isHearsay }: RegisterState): number {
   return accepted ? ACCEPTED_AND_COMMITTED : NOTHING_ACCEPTED;
 }
 
-/** The proposer is left out where it is the one named before. */
-function writeBallot({ round, proposer }: Ballot, before: string): void {
-  if (round > ROUND_MAX || (round === 0) !== (proposer === '')) writer.refuse('a ballot out of range');
-  writer.varint(round);
-  if (round > 0) writer.shortText(proposer === before ? '' : proposer);
-}
-
 function writeProposal({ ballot, value }: Proposal, proposerBefore: string): void {
   if (ballot.round === 0) writer.refuse('a proposal without a ballot');
-  writeBallot(ballot, proposerBefore);
+  writeBallot(writer, ballot, proposerBefore);
   writeValue(writer, value);
 }
 
 /** A value alone. @throws RangeError where `decodeRegisterValue` would refuse it */
 export function encodeRegisterValue(value: RegisterValue | null): Uint8Array {
+  if (value instanceof EncodedValue) return value.bytes;
   writeValue(writer, value);
   return writer.take();
 }
 
+/** The value with its bytes, so that it is encoded once, wherever it goes. @throws RangeError as above */
+export function withBytes(value: RegisterValue): EncodedValue {
+  return value instanceof EncodedValue ? value : new EncodedValue(encodeRegisterValue(value), value);
+}
+
 /**
- * Reads and checks a state. Bodies are views on `bytes`, not copies.
+ * Reads and checks a state. Its values are decoded when they are first looked into; they are views on `bytes`, not copies.
  * @throws MalformedBytes where `bytes` are not what `encodeRegister` writes.
  */
 export function decodeRegister(bytes: Uint8Array): RegisterState {
@@ -79,7 +79,7 @@ export function decodeRegister(bytes: Uint8Array): RegisterState {
   if (reader.uint8() !== REGISTER_FORMAT) throw new MalformedBytes('a register of an unknown format');
   const kind = reader.uint8();
   if (kind > HEARSAY_ABOVE_COMMITTED) throw new MalformedBytes('a register of an unknown kind');
-  const promised = readBallot(reader, ZERO_BALLOT);
+  const promised = readBallot(reader, '');
   if (kind === NOTHING_ACCEPTED)
     return atEnd(reader, { promised, accepted: undefined, committed: undefined, isHearsay: false });
   const accepted = readProposal(reader, promised);
@@ -101,23 +101,19 @@ export function decodeRegisterValue(bytes: Uint8Array): RegisterValue | null {
   return atEnd(reader, readValue(reader));
 }
 
+/** Likewise, decoded when it is first looked into. @throws MalformedBytes */
+export function decodeEncodedValue(bytes: Uint8Array): EncodedValue | null {
+  const reader = new ByteReader(bytes);
+  return atEnd(reader, readEncodedValue(reader));
+}
+
 function atEnd<Read>(reader: ByteReader, read: Read): Read {
   if (!reader.isAtEnd) throw new MalformedBytes('bytes after the end of a register');
   return read;
 }
 
-function readBallot(reader: ByteReader, before: Ballot): Ballot {
-  const round = reader.varint();
-  if (round > ROUND_MAX) throw new MalformedBytes('a ballot out of range');
-  if (round === 0) return ZERO_BALLOT;
-  const text = reader.shortText() as ProposerId;
-  if (text === before.proposer)
-    throw new MalformedBytes('a ballot without a proposer, or that spells out the one before');
-  return { round, proposer: text === '' ? before.proposer : text };
-}
-
 function readProposal(reader: ByteReader, before: Ballot): Proposal {
-  const ballot = readBallot(reader, before);
+  const ballot = readBallot(reader, before.proposer);
   if (ballot.round === 0) throw new MalformedBytes('a proposal without a ballot');
-  return { ballot, value: readValue(reader) };
+  return { ballot, value: readEncodedValue(reader) };
 }

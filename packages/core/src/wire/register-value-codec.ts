@@ -1,9 +1,9 @@
 import { TIME_MS_MAX } from '../causality/hybrid-clock.ts';
-import { EMPTY_VECTOR } from '../causality/version-vector.ts';
+import { EMPTY_VECTOR, type VersionVector } from '../causality/version-vector.ts';
 import { OWN_REQUEST_VERSIONS, REQUEST_ID_LENGTH_MAX, REQUESTS_MAX } from '../coordination/paxos/applied-requests.ts';
 import type { AppliedRequest, RegisterValue } from '../coordination/paxos/register.ts';
 import type { StoreId } from '../ids.ts';
-import { type ByteReader, type ByteWriter, MalformedBytes } from './bytes.ts';
+import { ByteReader, type ByteWriter, MalformedBytes } from './bytes.ts';
 import { readVector, writeVector } from './record-codec.ts';
 
 /** The bytes of a register's value, alone or within a state (register-codec.ts, whose format's number covers these). */
@@ -23,10 +23,67 @@ const REQUEST_OF_VALUE = 4;
 const REQUEST_EXPIRES = 8;
 const REQUEST_FLAGS = REQUEST_IS_CLIENTS | REQUEST_EXISTED | REQUEST_OF_VALUE | REQUEST_EXPIRES;
 
+/**
+ * A value as its bytes, which are decoded when a field is first asked for: an acceptor keeps, compares by ballot, and passes
+ * on values that it never looks into.
+ */
+export class EncodedValue implements RegisterValue {
+  /** As `writeValue` writes them; checked. */
+  readonly bytes: Uint8Array;
+  #decoded: RegisterValue | undefined;
+
+  constructor(bytes: Uint8Array, decoded?: RegisterValue) {
+    this.bytes = bytes;
+    this.#decoded = decoded;
+  }
+
+  /** The same as a plain object. */
+  get decoded(): RegisterValue {
+    this.#decoded ??= readValue(new ByteReader(this.bytes)) as RegisterValue;
+    return this.#decoded;
+  }
+
+  get version(): number {
+    return this.decoded.version;
+  }
+
+  get writer(): StoreId {
+    return this.decoded.writer;
+  }
+
+  get timeMs(): number {
+    return this.decoded.timeMs;
+  }
+
+  get body(): Uint8Array | null {
+    return this.decoded.body;
+  }
+
+  get contentType(): string {
+    return this.decoded.contentType;
+  }
+
+  get expiresAtMs(): number | null {
+    return this.decoded.expiresAtMs;
+  }
+
+  get session(): VersionVector {
+    return this.decoded.session;
+  }
+
+  get requests(): readonly AppliedRequest[] {
+    return this.decoded.requests;
+  }
+}
+
 /** @throws RangeError where `readValue` would refuse it */
 export function writeValue(writer: ByteWriter, value: RegisterValue | null): void {
   if (value === null) {
     writer.uint8(VALUE_NONE);
+    return;
+  }
+  if (value instanceof EncodedValue) {
+    writer.raw(value.bytes);
     return;
   }
   const { version, timeMs, body, contentType, expiresAtMs, session, requests } = value;
@@ -109,6 +166,44 @@ export function readValue(reader: ByteReader): RegisterValue | null {
   const wrong = flags & FLAG_REQUESTS ? wrongRequests(value) : undefined;
   if (wrong) throw new MalformedBytes(wrong);
   return value;
+}
+
+/** Reads a value without decoding it, but checks it as `readValue` does. @throws MalformedBytes */
+export function readEncodedValue(reader: ByteReader): EncodedValue | null {
+  const from = reader.at;
+  if (reader.uint8() === VALUE_NONE) return null;
+  reader.back(from);
+  const decoded = passValue(reader);
+  return new EncodedValue(reader.since(from), decoded);
+}
+
+/** Goes past a value. Gives it where it had to be decoded to be checked. */
+function passValue(reader: ByteReader): RegisterValue | undefined {
+  const from = reader.at;
+  const flags = reader.uint8();
+  if (!(flags & VALUE) || flags > VALUE_FLAGS) throw new MalformedBytes('a value of an unknown kind');
+  const version = reader.varint();
+  if (version === 0 || reader.passText() === 0) throw new MalformedBytes('a value without version or writer');
+  readTime(reader);
+  reader.passText();
+  if (flags & FLAG_EXPIRES) readTime(reader);
+  if (flags & FLAG_SESSION && readVector(reader).size === 0)
+    throw new MalformedBytes('a session announced and not there');
+  if (flags & FLAG_REQUESTS && !passOwnRequest(reader)) {
+    reader.back(from);
+    return readValue(reader) as RegisterValue;
+  }
+  if (!(flags & FLAG_TOMBSTONE)) reader.passBlob();
+  return undefined;
+}
+
+/** Goes past the requests where there is only the one that made the value, as in most. @throws MalformedBytes */
+function passOwnRequest(reader: ByteReader): boolean {
+  if (reader.varint() !== 1) return false;
+  const flags = reader.uint8();
+  if (!(flags & REQUEST_OF_VALUE) || flags & REQUEST_EXPIRES || flags > REQUEST_FLAGS) return false;
+  const length = reader.passText();
+  return length > 0 && length <= REQUEST_ID_LENGTH_MAX;
 }
 
 function readRequests(

@@ -1,12 +1,13 @@
-import { ACCEPT, ANSWER, type Call, CHANGES, REGISTER, REQUEST } from '@meridian/core/wire/messages';
+import { ANSWER, type Call, CHANGES, REQUEST } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { codeOf, onCluster, optionsOf, THREE_REGIONS } from './cluster.testing.ts';
+import { asks } from './strong.testing.ts';
 
 const NODES = ['us-1', 'eu-1', 'ap-1'] as const;
 
 /** A proposal for the register of a definition. */
 function isAccept(call: Call): boolean {
-  return call[0] === REGISTER && call[2][0] === ACCEPT;
+  return asks(call, 'accept');
 }
 
 describe('namespaces', () => {

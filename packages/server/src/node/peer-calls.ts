@@ -1,4 +1,4 @@
-import type { NodeName, RecordKey } from '@meridian/core/ids';
+import { type NodeName, namespaceIdOf, type RecordKey } from '@meridian/core/ids';
 import { MeridianError } from '@meridian/core/wire/errors';
 import * as wire from '@meridian/core/wire/messages';
 import type { Lifecycle } from './lifecycle.ts';
@@ -43,7 +43,12 @@ export class PeerCalls {
     const { clock } = this.#state;
     const askedAtMs = clock.monotonicMs();
     // Whoever asks may have made the namespace just now: that is no reason to answer that this store holds nothing of it.
-    const learned = unknown.map((key) => this.#targets.namespaces.learnOf(key, requestId, timeoutMs));
+    const isMany = call[0] === wire.REGISTER;
+    const learned = unknown.map((key) => {
+      const learning = this.#targets.namespaces.learnOf(key, requestId, timeoutMs);
+      // Of many registers the others are answered for all that.
+      return isMany ? learning.catch(() => undefined) : learning;
+    });
     return Promise.all(learned).then(() => {
       const leftMs = timeoutMs - (clock.monotonicMs() - askedAtMs);
       return this.#answer(from, requestId, Math.max(1, leftMs), call);
@@ -56,15 +61,23 @@ export class PeerCalls {
     switch (call[0]) {
       case wire.READ:
       case wire.WRITE:
-      case wire.REGISTER:
       case wire.CHANGE:
       case wire.CONSULT:
         return catalog.knows(call[1]) ? NO_KEYS : [call[1]];
+      case wire.REGISTER:
+        return this.#unknownNamespacesOf(call[1]);
       case wire.MERGE:
         return call[1].filter(([key]) => !catalog.knows(key)).map(([key]) => key);
       default:
         return NO_KEYS;
     }
+  }
+
+  /** One key of each. */
+  #unknownNamespacesOf(keys: readonly RecordKey[]): readonly RecordKey[] {
+    const { catalog } = this.#state;
+    if (keys.every((key) => catalog.knows(key))) return NO_KEYS;
+    return [...new Map(keys.filter((key) => !catalog.knows(key)).map((key) => [namespaceIdOf(key), key])).values()];
   }
 
   #answer(from: NodeName, requestId: string, timeoutMs: number, call: wire.Call): Promise<unknown> {

@@ -1,13 +1,6 @@
-import {
-  ACCEPT,
-  ANSWER,
-  CHANGES,
-  CHOSEN,
-  type Message,
-  PREPARE,
-  REGISTER,
-  REQUEST,
-} from '@meridian/core/wire/messages';
+import type { Question } from '@meridian/core/coordination/paxos/messages';
+import { ANSWER, type Call, CHANGES, CHOSEN, type Message, REGISTER, REQUEST } from '@meridian/core/wire/messages';
+import { decodeQuestions } from '@meridian/core/wire/register-question-codec';
 import { onCluster, optionsOf, type Regions, type TestCluster, valuesOf } from './cluster.testing.ts';
 import type { NamespaceChange, ReadAnswer, RequestOptions, WriteAnswer, WriteConditions } from './service.ts';
 
@@ -83,11 +76,16 @@ export function matching({ head }: { readonly head: { readonly etag: string } })
 }
 
 export function isPrepare(message: Message): boolean {
-  return message[0] === REQUEST && message[4][0] === REGISTER && message[4][2][0] === PREPARE;
+  return message[0] === REQUEST && asks(message[4], 'prepare');
 }
 
 export function isAccept(message: Message): boolean {
-  return message[0] === REQUEST && message[4][0] === REGISTER && message[4][2][0] === ACCEPT;
+  return message[0] === REQUEST && asks(message[4], 'accept');
+}
+
+/** Whether a call puts a question of this kind about any register. */
+export function asks(call: Call, kind: Question['kind']): boolean {
+  return call[0] === REGISTER && decodeQuestions(call[2], call[1].length).some((question) => question.kind === kind);
 }
 
 export function isAnswer(message: Message): boolean {

@@ -81,7 +81,7 @@ export function applyChange(
     const { version, timeMs, expiresAtMs, existed } = before;
     return { verdict: { kind: 'repeated', version, timeMs, expiresAtMs, existed }, value: current };
   }
-  if (before && current) current = { ...current, requests: current.requests.filter((applied) => applied !== before) };
+  if (before && current) current = forgetting(current, before);
   const live = isAbsent(current) || setting.isExpired ? null : current;
   const refused = refusal(current, live, request);
   if (refused) return left(refused, current, live, setting);
@@ -89,6 +89,12 @@ export function applyChange(
   if (request.clientsId !== null && kept.filter(({ isClients }) => isClients).length >= REQUESTS_MAX)
     return left('too-many-requests', current, live, setting);
   return changed(current, request, setting, kept, live !== null);
+}
+
+function forgetting(value: RegisterValue, request: AppliedRequest): RegisterValue {
+  const { version, writer, timeMs, body, contentType, expiresAtMs, session, requests } = value;
+  const left = requests.filter((applied) => applied !== request);
+  return { version, writer, timeMs, body, contentType, expiresAtMs, session, requests: left };
 }
 
 function refusal(

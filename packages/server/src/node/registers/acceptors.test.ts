@@ -2,10 +2,11 @@ import { proposerIdFor } from '@meridian/core/coordination/paxos/ballot';
 import type { Accept, Member, Prepare, Query } from '@meridian/core/coordination/paxos/messages';
 import type { NodeName, Sequence, StoreId, StoreName } from '@meridian/core/ids';
 import { GREETING, REGISTER } from '@meridian/core/wire/messages';
+import { opened } from '@meridian/core/wire/register-codec.testing';
+import { encodeQuestions } from '@meridian/core/wire/register-question-codec';
 import { describe, expect, it } from 'vitest';
 import { codeOf } from '../cluster.testing.ts';
 import { type AcceptorAlone, KEY, onAcceptor } from './acceptors.testing.ts';
-import { toWire } from './register-wire.ts';
 import { writtenValue } from './registers.testing.ts';
 
 const proposer = proposerIdFor('eu-1.bbbb' as StoreId, 'life');
@@ -39,7 +40,7 @@ describe('an acceptor', () => {
         expect(await acceptor.answer(prepare(round))).toMatchObject({ kind: 'promised', ballot: ballot(round) });
         expect(acceptor.durable()?.promised).toEqual(ballot(round));
         expect(await acceptor.answer(accept(round))).toMatchObject({ kind: 'accepted' });
-        expect(acceptor.durable()?.accepted).toEqual({ ballot: ballot(round), value: writtenValue(round) });
+        expect(opened(acceptor.durable()?.accepted)).toEqual({ ballot: ballot(round), value: writtenValue(round) });
       }
     }));
 
@@ -84,9 +85,8 @@ describe('an acceptor', () => {
 
   it('says nothing of keys that it does not hold', () =>
     onAcceptor(async (acceptor) => {
-      acceptor.node.isHeld = false;
-      for (const question of [prepare(3), accept(3), query()])
-        expect(await codeOf(acceptor.answer(question))).toBe('REPLICA_UNAVAILABLE');
+      acceptor.node.isHeld = () => false;
+      for (const question of [prepare(3), accept(3), query()]) expect(await acceptor.answer(question)).toBeUndefined();
       expect(acceptor.durable()).toBeUndefined();
     }));
 
@@ -110,7 +110,8 @@ describe('an acceptor', () => {
 
   it('answers no peer before that has greeted it', () =>
     onAcceptor(async (acceptor) => {
-      const ask = () => acceptor.acceptors.onCall('eu-1' as NodeName, [REGISTER, KEY, toWire(prepare(3))], 100);
+      const ask = () =>
+        acceptor.acceptors.onCall('eu-1' as NodeName, [REGISTER, [KEY], encodeQuestions([prepare(3)])], 100);
       expect(await codeOf(ask())).toBe('REPLICA_UNAVAILABLE');
       expect(acceptor.durable()).toBeUndefined();
       greet(acceptor, EU.id);
@@ -122,11 +123,43 @@ describe('an acceptor', () => {
     onAcceptor(async (acceptor) => {
       await acceptor.answer(prepare(3));
       acceptor.disk.isFull = true;
-      expect(await codeOf(acceptor.answer(prepare(5)))).toBe('STORE_FULL');
-      expect(await codeOf(acceptor.answer(accept(3)))).toBe('STORE_FULL');
+      expect(await acceptor.answer(prepare(5))).toBeUndefined();
+      expect(await acceptor.answer(accept(3))).toBeUndefined();
       acceptor.disk.isFull = false;
       expect(await acceptor.answer(query())).toMatchObject({ promised: ballot(3), accepted: undefined });
       expect(await acceptor.answer(accept(3))).toMatchObject({ kind: 'accepted' });
+    }));
+
+  it('answers many questions at once, in their order, each as if it had come alone', () =>
+    onAcceptor(async (acceptor) => {
+      const key = (name: string) => `${KEY}-${name}` as typeof KEY;
+      await acceptor.answer(prepare(9), key('b'));
+      const { sequence } = acceptor.store;
+      const keys = [key('a'), key('b'), key('c'), key('a'), key('a')];
+      const replies = await acceptor.acceptors.answer(keys, [prepare(3), accept(4), query(), accept(3), query()], 100);
+      expect(replies).toMatchObject([
+        { kind: 'promised', ballot: ballot(3) },
+        { kind: 'refused', promised: ballot(9) },
+        { kind: 'held', accepted: undefined },
+        { kind: 'accepted', promised: ballot(3) },
+        { kind: 'held' },
+      ]);
+      expect(acceptor.store.sequence).toBe(sequence + 2);
+      expect(acceptor.durable(key('a'))).toMatchObject({ accepted: { ballot: ballot(3) } });
+    }));
+
+  it('answers the other questions where one cannot be written, or is about a key that it does not hold', () =>
+    onAcceptor(async (acceptor) => {
+      const key = (name: string) => `${KEY}-${name}` as typeof KEY;
+      const unwritable = { ...accept(3), value: { ...writtenValue(3), version: 0 } };
+      acceptor.node.isHeld = (asked) => asked !== key('b');
+      const replies = await acceptor.acceptors.answer(
+        [key('a'), key('b'), key('c')],
+        [unwritable, accept(3), accept(3)],
+        100,
+      );
+      expect(replies.map((reply) => reply?.kind)).toEqual([undefined, undefined, 'accepted']);
+      expect(['a', 'b', 'c'].map((name) => acceptor.durable(key(name)) !== undefined)).toEqual([false, false, true]);
     }));
 
   it('takes no part in a quorum with what a lost store has promised, and says who is there now', () =>

@@ -1,9 +1,10 @@
-import type { Question } from '@meridian/core/coordination/paxos/messages';
+import type { Question, Reply } from '@meridian/core/coordination/paxos/messages';
 import type { RegisterState } from '@meridian/core/coordination/paxos/register';
 import { type NodeName, type RecordKey, recordKey } from '@meridian/core/ids';
 import { decodeRegister } from '@meridian/core/wire/register-codec';
 import type { SimulatedDisk, SimulatedStore } from '../../../../../test/simulation/simulated-store.ts';
 import type { ProcessClock, VirtualTime } from '../../../../../test/simulation/virtual-time.ts';
+import type { Log } from '../../ports/log.ts';
 import { namespaceIdFor } from '../catalog.ts';
 import { layoutOf, THREE_REGIONS } from '../cluster.testing.ts';
 import type { NodeState } from '../node-state.ts';
@@ -13,6 +14,8 @@ import { Replica } from '../replica.ts';
 import { onStore } from '../store.testing.ts';
 import { Acceptors } from './acceptors.ts';
 import { KnownStores } from './known-stores.ts';
+
+const SILENT: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
 export const KEY = recordKey(namespaceIdFor('exact', 1), 'key');
 
@@ -26,8 +29,9 @@ export interface AcceptorAlone {
   readonly known: KnownStores;
   readonly peers: Peers;
   /** What its node says of itself; to be changed at will. */
-  readonly node: { isFilled: boolean; isHeld: boolean; gate: Promise<void> | undefined };
-  answer(question: Question, key?: RecordKey): ReturnType<Acceptors['answer']>;
+  readonly node: { isFilled: boolean; isHeld: (key: RecordKey) => boolean; gate: Promise<void> | undefined };
+  /** The one question's reply; nothing where it has none. */
+  answer(question: Question, key?: RecordKey): Promise<Reply | undefined>;
   /** What a crash at this moment would leave of a register. */
   durable(key?: RecordKey): RegisterState | undefined;
   /** The same after a stop and a start, before it has heard of anybody. */
@@ -40,8 +44,8 @@ export function onAcceptor(play: (acceptor: AcceptorAlone) => Promise<void>): Pr
     const build = (on: SimulatedStore, its: SimulatedDisk): AcceptorAlone => {
       const nodes = layoutOf(THREE_REGIONS).regions.flatMap((region) => region.nodes);
       const peers = new Peers(nodes, 'us-1' as NodeName, clock);
-      const node: AcceptorAlone['node'] = { isFilled: true, isHeld: true, gate: undefined };
-      const catalog = { isHeldHere: () => node.isHeld } as unknown as NodeState['catalog'];
+      const node: AcceptorAlone['node'] = { isFilled: true, isHeld: () => true, gate: undefined };
+      const catalog = { isHeldHere: (key: RecordKey) => node.isHeld(key) } as unknown as NodeState['catalog'];
       const known = new KnownStores(on, peers);
       const state = {
         catalog,
@@ -49,6 +53,7 @@ export function onAcceptor(play: (acceptor: AcceptorAlone) => Promise<void>): Pr
         store: on,
         peers,
         bugs: NO_BUGS,
+        log: SILENT,
         replica: new Replica(on, catalog, clock, NO_BUGS),
         filling: { isFilled: () => node.isFilled },
         readyToWrite: () => node.gate,
@@ -63,7 +68,7 @@ export function onAcceptor(play: (acceptor: AcceptorAlone) => Promise<void>): Pr
         known,
         peers,
         node,
-        answer: (question, key = KEY) => acceptors.answer(key, question, 100),
+        answer: async (question, key = KEY) => (await acceptors.answer([key], [question], 100))[0],
         durable: (key = KEY) => {
           const bytes = its.durableRecord(key);
           return bytes && decodeRegister(bytes);

@@ -1,16 +1,23 @@
 import { type AcceptorStep, accept, commit, prepare, query } from '@meridian/core/coordination/paxos/acceptor';
 import { type Ballot, compareBallots, ZERO_BALLOT } from '@meridian/core/coordination/paxos/ballot';
-import type { Question, Reply } from '@meridian/core/coordination/paxos/messages';
+import type { Accept, Prepare, Query, Question, Reply } from '@meridian/core/coordination/paxos/messages';
 import { EMPTY_REGISTER, type RegisterState } from '@meridian/core/coordination/paxos/register';
 import type { NodeName, RecordKey } from '@meridian/core/ids';
 import { MeridianError } from '@meridian/core/wire/errors';
 import type { RegisterCall, RegisterResult } from '@meridian/core/wire/messages';
 import { decodeRegister, encodeRegister } from '@meridian/core/wire/register-codec';
+import { decodeQuestions } from '@meridian/core/wire/register-question-codec';
+import { encodeReplies } from '@meridian/core/wire/register-reply-codec';
+import type { RecordWrite } from '../../ports/store.ts';
 import { within } from '../deadline.ts';
 import type { NodeState } from '../node-state.ts';
 import { asMeridianError } from '../replica.ts';
 import type { KnownStores } from './known-stores.ts';
-import { fromWire, replyToWire } from './register-wire.ts';
+
+/** A question that an acceptor cannot answer without writing. */
+type Change = Prepare | Accept;
+
+const nothing = (): void => undefined;
 
 /** This store as an acceptor of registers: what it promises and accepts is on disk before it says so. */
 export class Acceptors {
@@ -24,19 +31,26 @@ export class Acceptors {
     this.#known = known;
   }
 
-  async onCall(from: NodeName, [, key, question]: RegisterCall, timeoutMs: number): Promise<RegisterResult> {
+  async onCall(from: NodeName, [, keys, bytes]: RegisterCall, timeoutMs: number): Promise<RegisterResult> {
     // Before it was greeted this store may not yet know that its disk is older than what that peer has seen of it.
     if (this.#state.peers.get(from)?.storeId === undefined)
       throw new MeridianError('REPLICA_UNAVAILABLE', 'this store has not been greeted by the one that asks');
-    const reply = await this.answer(key, fromWire(question), timeoutMs);
-    return [this.#state.store.id, replyToWire(reply)];
+    const questions = decodeQuestions(bytes, keys.length);
+    const replies = await this.answer(keys, questions, timeoutMs);
+    return [this.#state.store.id, encodeReplies(questions, replies)];
   }
 
-  /** @throws REPLICA_UNAVAILABLE, STORE_FULL, STORE_UNAVAILABLE: nothing was promised or accepted; OUTCOME_UNKNOWN */
-  async answer(key: RecordKey, question: Question, timeoutMs: number): Promise<Reply> {
-    const { catalog, filling, clock, replica, bugs } = this.#state;
-    if (!catalog.isHeldHere(key))
-      throw new MeridianError('REPLICA_UNAVAILABLE', 'this node holds no replica of the key');
+  /**
+   * The replies to questions about as many registers, in their order; none to one that cannot be answered, for this store holds
+   * no replica of the key, or its disk does not take what would be promised or accepted. What it has not said may be so all
+   * the same where the disk failed. @throws REPLICA_UNAVAILABLE where it answers no question at all now, STORE_UNAVAILABLE
+   */
+  async answer(
+    keys: readonly RecordKey[],
+    questions: readonly Question[],
+    timeoutMs: number,
+  ): Promise<readonly (Reply | undefined)[]> {
+    const { catalog, filling, clock, bugs } = this.#state;
     const startedAtMs = clock.monotonicMs();
     for (let held = this.#state.readyToWrite(); held; held = this.#state.readyToWrite()) {
       await within(clock, timeoutMs - (clock.monotonicMs() - startedAtMs), held, notReady);
@@ -44,19 +58,75 @@ export class Acceptors {
     // It may have promised what it does not know of any more.
     if (!filling.isFilled() && !bugs.has('answers-before-filled'))
       throw new MeridianError('REPLICA_UNAVAILABLE', 'this store is being filled');
-    if (question.kind === 'query') {
-      const bytes = await replica.readBytes(key);
-      return query(this.#stateOf(key, bytes), question, this.#known.idOf, clock.wallMs()).reply;
-    }
-    if (bugs.has('answer-before-sync')) return this.#answerUnsynced(key, question);
-    return this.#decide(key, (before) => this.#step(key, before, question));
+    const replies = new Array<Reply | undefined>(questions.length).fill(undefined);
+    const changes = new Map<RecordKey, number>();
+    const singly: number[] = [];
+    questions.forEach((question, at) => {
+      const key = keys[at] as RecordKey;
+      if (!catalog.isHeldHere(key)) return;
+      // A commit writes each key once.
+      if (question.kind === 'query' || changes.has(key) || bugs.has('answer-before-sync')) singly.push(at);
+      else changes.set(key, at);
+    });
+    const answering = changes.size > 0 ? [this.#changeAll(changes, questions, replies)] : [];
+    for (const at of singly) answering.push(this.#answerInto(replies, at, keys[at] as RecordKey, questions[at]));
+    await Promise.all(answering);
+    return replies;
   }
 
-  #step(
+  async #answerInto(
+    replies: (Reply | undefined)[],
+    at: number,
     key: RecordKey,
-    before: RegisterState | undefined,
-    question: Exclude<Question, { kind: 'query' }>,
-  ): AcceptorStep<Reply> {
+    question: Question | undefined,
+  ): Promise<void> {
+    try {
+      if (question?.kind === 'query') replies[at] = await this.#query(key, question);
+      else if (question && this.#state.bugs.has('answer-before-sync'))
+        replies[at] = await this.#answerUnsynced(key, question);
+      else if (question) replies[at] = await this.#decide(key, (before) => this.#step(key, before, question));
+    } catch {
+      // It stays without a reply.
+    }
+  }
+
+  async #query(key: RecordKey, question: Query): Promise<Reply> {
+    const bytes = await this.#state.replica.readBytes(key);
+    return query(this.#stateOf(key, bytes), question, this.#known.idOf, this.#state.clock.wallMs()).reply;
+  }
+
+  /** Promises and acceptances of one call, which share a commit. One that cannot be written does not hinder the others. */
+  #changeAll(
+    changes: ReadonlyMap<RecordKey, number>,
+    questions: readonly Question[],
+    replies: (Reply | undefined)[],
+  ): Promise<void> {
+    const keys = [...changes.keys()];
+    return this.#state.store
+      .update(keys, (view) => {
+        const writes: RecordWrite[] = [];
+        const result: (Reply | undefined)[] = [];
+        keys.forEach((key, index) => {
+          const question = questions[changes.get(key) as number] as Change;
+          try {
+            const { state, reply, changed } = this.#step(key, this.#stateOf(key, view.record(index)), question);
+            if (changed) writes.push({ key, record: encodeRegister(state) });
+            result.push(reply);
+          } catch (error) {
+            this.#state.log.error({ reason: (error as Error).message }, 'a register cannot be read or written');
+            result.push(undefined);
+          }
+        });
+        return { writes, result };
+      })
+      .then((made) => {
+        keys.forEach((key, index) => {
+          replies[changes.get(key) as number] = made[index];
+        });
+      }, nothing);
+  }
+
+  #step(key: RecordKey, before: RegisterState | undefined, question: Change): AcceptorStep<Reply> {
     const { clock, bugs } = this.#state;
     if (question.kind === 'accept') {
       const unchecked = before && bugs.has('ballot-check-skipped') ? { ...before, promised: ZERO_BALLOT } : before;
@@ -84,7 +154,7 @@ export class Acceptors {
       .catch(asMeridianError);
   }
 
-  async #answerUnsynced(key: RecordKey, question: Exclude<Question, { kind: 'query' }>): Promise<Reply> {
+  async #answerUnsynced(key: RecordKey, question: Change): Promise<Reply> {
     const bytes = await this.#state.replica.readBytes(key);
     void this.#decide(key, (before) => this.#step(key, before, question)).catch(() => undefined);
     return this.#step(key, this.#stateOf(key, bytes), question).reply;

@@ -1,12 +1,18 @@
-import type { Members, Question, Reply } from '@meridian/core/coordination/paxos/messages';
+import type { Member, Members, Question, Reply } from '@meridian/core/coordination/paxos/messages';
 import type { Attempt, Operation, Outgoing, Step } from '@meridian/core/coordination/paxos/operation';
 import { again, hurry, onFailure, onReply, outcomeIfStopped } from '@meridian/core/coordination/paxos/proposer';
-import type { StoreId, StoreName } from '@meridian/core/ids';
+import type { StoreName } from '@meridian/core/ids';
 import { MeridianError } from '@meridian/core/wire/errors';
 import type { CancelTimer, Clock } from '../../ports/clock.ts';
 import type { Random } from '../../ports/random.ts';
 import type { PlantedBugs } from '../planted-bugs.ts';
 import type { Hop } from '../service.ts';
+
+export interface Live {
+  readonly reached: number;
+  readonly required: number;
+  readonly missingRegions: readonly string[];
+}
 
 /** What the run of an operation needs of its node. */
 export interface RunSetting {
@@ -14,8 +20,8 @@ export interface RunSetting {
   readonly random: Random;
   readonly self: StoreName;
   readonly bugs: PlantedBugs;
-  /** Sends one question to one replica. */
-  ask(to: { readonly name: StoreName; readonly id: StoreId }, question: Question, timeoutMs: number): Promise<Reply>;
+  /** Sends one question to one replica. `onReply` is called once, later: with nothing where no answer came, or will. */
+  ask(to: Member, question: Question, timeoutMs: number, onReply: (reply: Reply | undefined) => void): void;
   /** A fresh round and the members as they are known now. */
   attempt(aboveRound: number): Attempt;
   /** How long an answer may take before the replica counts as failed in this round. */
@@ -25,7 +31,7 @@ export interface RunSetting {
   /** The round trip to the farthest replica. */
   farthestMs(): number;
   /** How many replicas are live, of how many that are needed. */
-  live(): { readonly reached: number; readonly required: number; readonly missingRegions: readonly string[] };
+  live(): Live;
   hopOf(name: StoreName, round: number, atMs: number, ms: number): Hop | undefined;
 }
 
@@ -62,8 +68,10 @@ export class OperationRun {
   readonly #hops: Hop[] = [];
   readonly #answered = new Set<StoreName>();
   readonly #asked = new Set<StoreName>();
-  /** Settles with this store's own answer to the acceptance asked for last. */
-  #own: Promise<unknown> | undefined;
+  /** The acceptance that this store was asked for last and has not answered yet. */
+  #own: Question | undefined;
+  /** Once the outcome is known: called when this store has answered that. */
+  #onOwn: () => void = () => {};
   #operation: Operation;
   /** Replicas that are asked only where the others do not do. */
   #spare: Outgoing | undefined;
@@ -138,25 +146,31 @@ export class OperationRun {
     const { rounds } = this.#operation;
     for (const member of to) {
       this.#asked.add(member.name);
-      const answer = this.#setting.ask(member, message, timeoutMs);
-      if (member.name === this.#setting.self && message.kind === 'accept') this.#own = answer;
-      answer.then(
-        (reply) => {
-          if (this.#isOver) return;
-          const ms = clock.monotonicMs() - sentAtMs;
-          const hop = this.#setting.hopOf(member.name, rounds, sentAtMs - this.#startedAtMs, ms);
-          if (hop) this.#hops.push(hop);
-          this.#answered.add(member.name);
-          this.#take(onReply(this.#operation, member.id, reply));
-          if (this.#setting.bugs.has('store-counted-twice')) this.#take(onReply(this.#operation, member.id, reply));
-        },
-        () => {
-          if (this.#isOver) return;
+      if (member.name === this.#setting.self && message.kind === 'accept') this.#own = message;
+      this.#setting.ask(member, message, timeoutMs, (reply) => {
+        if (this.#own === message && member.name === this.#setting.self) this.#ownAnswered();
+        if (this.#isOver) return;
+        if (reply) this.#onReply(member, reply, rounds, sentAtMs);
+        else {
           this.#askSpare();
           this.#take(onFailure(this.#operation, member.name));
-        },
-      );
+        }
+      });
     }
+  }
+
+  #onReply(member: Member, reply: Reply, rounds: number, sentAtMs: number): void {
+    const ms = this.#setting.clock.monotonicMs() - sentAtMs;
+    const hop = this.#setting.hopOf(member.name, rounds, sentAtMs - this.#startedAtMs, ms);
+    if (hop) this.#hops.push(hop);
+    this.#answered.add(member.name);
+    this.#take(onReply(this.#operation, member.id, reply));
+    if (this.#setting.bugs.has('store-counted-twice')) this.#take(onReply(this.#operation, member.id, reply));
+  }
+
+  #ownAnswered(): void {
+    this.#own = undefined;
+    this.#onOwn();
   }
 
   /** Where too few replicas are there it is no use to go on: the answer is the sooner the better. */
@@ -203,16 +217,17 @@ export class OperationRun {
       this.#reject(this.#failure(true));
       return;
     }
-    const tell = (): void => {
-      this.#cancelDeadline();
-      this.#resolve({ done, hops: this.#hops, asked: this.#asked.size, answered: this.#answered.size });
-    };
     if (!this.#own) {
-      tell();
+      this.#tell(done);
       return;
     }
-    this.#cancelDeadline = this.#setting.clock.timer(Math.max(0, this.#leftMs()), tell);
-    this.#own.then(tell, tell);
+    this.#onOwn = () => this.#tell(done);
+    this.#cancelDeadline = this.#setting.clock.timer(Math.max(0, this.#leftMs()), this.#onOwn);
+  }
+
+  #tell(done: Step & { readonly kind: 'done' }): void {
+    this.#cancelDeadline();
+    this.#resolve({ done, hops: this.#hops, asked: this.#asked.size, answered: this.#answered.size });
   }
 
   #giveUp(): void {

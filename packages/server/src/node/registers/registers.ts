@@ -1,33 +1,26 @@
 import { type ProposerId, proposerIdFor, proposerStoreOf, Rounds } from '@meridian/core/coordination/paxos/ballot';
 import type { ChangeRequest, Verdict } from '@meridian/core/coordination/paxos/change';
-import type { Member, Members, Question, Reply } from '@meridian/core/coordination/paxos/messages';
-import type { Attempt } from '@meridian/core/coordination/paxos/operation';
+import type { Member, Members } from '@meridian/core/coordination/paxos/messages';
 import type { PlantedFlaws } from '@meridian/core/coordination/paxos/planted-flaws';
 import { startChange, startIdentity, startRead } from '@meridian/core/coordination/paxos/proposer';
 import type { RegisterValue } from '@meridian/core/coordination/paxos/register';
 import type { RecordKey, StoreId } from '@meridian/core/ids';
 import { type Replica as Place, quorumOf } from '@meridian/core/placement/preference-list';
 import { MeridianError } from '@meridian/core/wire/errors';
-import { REGISTER, registerResult, type WireQuestion } from '@meridian/core/wire/messages';
 import type { Random } from '../../ports/random.ts';
 import type { NodeState } from '../node-state.ts';
-import type { Peer } from '../peers.ts';
-import { round } from '../rounded.ts';
 import type { Hop } from '../service.ts';
 import type { Acceptors } from './acceptors.ts';
+import { Asking } from './asking.ts';
 import { BallotCache } from './ballot-cache.ts';
 import type { ChosenNews } from './chosen-news.ts';
+import { Distances } from './distances.ts';
 import { KeyQueues } from './key-queues.ts';
+import { KeySetting, type Proposing } from './key-setting.ts';
 import type { KnownStores } from './known-stores.ts';
-import { OperationRun, ROUNDS_AHEAD, type RunOutcome, type RunSetting } from './operation-run.ts';
-import { replyFromWire, toWire } from './register-wire.ts';
+import { OperationRun, ROUNDS_AHEAD, type RunOutcome } from './operation-run.ts';
 
 const PROPOSER_ID_LENGTH = 16;
-/** Beyond the round trip, what a replica may take for an answer before its round goes on without it. */
-const PATIENCE_MS = 400;
-/** Replicas within such a round trip are asked one after another for what needs no more of them. */
-const NEAR_MS = 5;
-
 export interface RegisterAnswer {
   readonly value: RegisterValue | null;
   readonly store: StoreId;
@@ -47,23 +40,28 @@ export class Registers {
   readonly #acceptors: Acceptors;
   readonly #known: KnownStores;
   readonly #news: ChosenNews;
-  readonly #random: Random;
   readonly #cache = new BallotCache();
   readonly #queues: KeyQueues;
+  readonly #proposing: Proposing;
   readonly #rounds = new Rounds();
   readonly #life: string;
   readonly #members = new WeakMap<readonly Place[], Members>();
-  /** The question asked last: it goes to several replicas. */
-  #lastAsked: { readonly question: Question; readonly wire: WireQuestion } | undefined;
 
   constructor(state: NodeState, acceptors: Acceptors, known: KnownStores, news: ChosenNews, random: Random) {
     this.#state = state;
     this.#acceptors = acceptors;
     this.#known = known;
     this.#news = news;
-    this.#random = random;
     this.#life = state.bugs.has('ballot-reused') ? 'the-same' : random.id(PROPOSER_ID_LENGTH);
     this.#queues = new KeyQueues(state.clock);
+    this.#proposing = {
+      state,
+      random,
+      asking: new Asking(state, acceptors),
+      distances: new Distances(state),
+      roundAbove: (floor) => this.#roundAbove(floor),
+      membersOf: (places) => this.#membersOf(places),
+    };
   }
 
   /** Fresh with each start of the process and each id of its store. */
@@ -157,54 +155,8 @@ export class Registers {
     };
   }
 
-  #settingOf(key: RecordKey, places: readonly Place[], requestId: string): RunSetting {
-    const { clock, self, peers, filling } = this.#state;
-    const required = this.#requiredOf(places);
-    return {
-      clock,
-      random: this.#random,
-      self: self.store,
-      bugs: this.#state.bugs,
-      ask: (to, question, timeoutMs) => this.#ask(to, key, question, requestId, timeoutMs),
-      attempt: (aboveRound): Attempt => ({
-        round: this.#roundAbove(aboveRound),
-        wallMs: clock.wallMs(),
-        members: this.#membersOf(places),
-      }),
-      patienceMs: () => PATIENCE_MS + 3 * this.#farthestMs(places),
-      enoughOf: (members) => this.#enoughOf(members, required),
-      farthestMs: () => this.#farthestMs(places),
-      live: () => {
-        const missing = places.filter(({ store }) =>
-          store === self.store ? !filling.isFilled() : !peers.isStoreLive(store),
-        );
-        const missingRegions = [...new Set(missing.map(({ region }) => region))];
-        return { reached: places.length - missing.length, required, missingRegions };
-      },
-      hopOf: (name, rounds, atMs, ms) => {
-        const peer = name === self.store ? undefined : peers.ofStore(name);
-        return peer && { node: peer.node, region: peer.region, round: rounds, atMs: round(atMs), ms: round(ms) };
-      },
-    };
-  }
-
-  #enoughOf(members: Members, required: number): Members {
-    const { self, peers } = this.#state;
-    if (members.length <= required) return members;
-    const near: { readonly member: Member; readonly rttMs: number }[] = [];
-    for (const member of members) {
-      const peer = member.name === self.store ? undefined : peers.ofStore(member.name);
-      const rttMs = member.name === self.store ? 0 : peer && peers.isLive(peer) ? peer.nearestRttMs : undefined;
-      if (rttMs === undefined || rttMs > NEAR_MS) return members;
-      near.push({ member, rttMs });
-    }
-    near.sort((one, other) => one.rttMs - other.rttMs);
-    return near.slice(0, required).map(({ member }) => member);
-  }
-
-  /** Of one that was never measured nothing is known, and it is not waited for longer. */
-  #farthestMs(places: readonly Place[]): number {
-    return Math.max(0, ...places.map(({ store }) => this.#state.peers.ofStore(store)?.rttMs ?? 0));
+  #settingOf(key: RecordKey, places: readonly Place[], requestId: string): KeySetting {
+    return new KeySetting(this.#proposing, key, places, this.#requiredOf(places), requestId);
   }
 
   #roundAbove(floor: number): number {
@@ -225,21 +177,11 @@ export class Registers {
     this.#members.set(places, members);
     return members;
   }
-
-  async #ask(to: Member, key: RecordKey, question: Question, requestId: string, timeoutMs: number): Promise<Reply> {
-    const { self, peers, calls } = this.#state;
-    if (to.name === self.store) return this.#acceptors.answer(key, question, timeoutMs);
-    const { node } = peers.ofStore(to.name) as Peer;
-    if (this.#lastAsked?.question !== question) this.#lastAsked = { question, wire: toWire(question) };
-    const call = [REGISTER, key, this.#lastAsked.wire] as const;
-    const [, reply] = await calls.call(node, requestId, timeoutMs, call, registerResult);
-    return replyFromWire(question, reply);
-  }
 }
 
-function ensureReachable(setting: RunSetting, what: string): void {
+function ensureReachable(setting: KeySetting, what: string): void {
+  if (setting.isReachable()) return;
   const { reached, required, missingRegions } = setting.live();
-  if (reached >= required) return;
   throw new MeridianError(
     'QUORUM_UNAVAILABLE',
     `required ${required}, reached ${reached}, missing ${missingRegions.join(', ')}; ${what}`,
