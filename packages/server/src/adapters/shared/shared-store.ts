@@ -220,9 +220,12 @@ export class SharedStore implements Store {
     this.#state = found;
   }
 
-  /** Rows of a database that has gone back lack what was promised and acknowledged. */
+  /**
+   * Rows of a database that has gone back lack what was promised and acknowledged. Under an id that is not known here yet,
+   * another node has found that out.
+   */
   #isSound(view: SharedRows, known: SharedState): boolean {
-    if (!isOlder(view, known)) return true;
+    if (view.id === this.#state.id && !isOlder(view, known)) return true;
     this.#refreshQuietly();
     return false;
   }

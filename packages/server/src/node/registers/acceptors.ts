@@ -50,14 +50,12 @@ export class Acceptors {
     questions: readonly Question[],
     timeoutMs: number,
   ): Promise<readonly (Reply | undefined)[]> {
-    const { catalog, filling, clock, bugs } = this.#state;
+    const { catalog, clock, bugs } = this.#state;
     const startedAtMs = clock.monotonicMs();
     for (let held = this.#state.readyToWrite(); held; held = this.#state.readyToWrite()) {
       await within(clock, timeoutMs - (clock.monotonicMs() - startedAtMs), held, notReady);
     }
-    // It may have promised what it does not know of any more.
-    if (!filling.isFilled() && !bugs.has('answers-before-filled'))
-      throw new MeridianError('REPLICA_UNAVAILABLE', 'this store is being filled');
+    this.#ensureFilled();
     const replies = new Array<Reply | undefined>(questions.length).fill(undefined);
     const changes = new Map<RecordKey, number>();
     const singly: number[] = [];
@@ -92,6 +90,7 @@ export class Acceptors {
 
   async #query(key: RecordKey, question: Query): Promise<Reply> {
     const bytes = await this.#state.replica.readBytes(key);
+    this.#ensureFilled();
     return query(this.#stateOf(key, bytes), question, this.#known.idOf, this.#state.clock.wallMs()).reply;
   }
 
@@ -104,6 +103,7 @@ export class Acceptors {
     const keys = [...changes.keys()];
     return this.#state.store
       .update(keys, (view) => {
+        this.#ensureFilled();
         const writes: RecordWrite[] = [];
         const result: (Reply | undefined)[] = [];
         keys.forEach((key, index) => {
@@ -124,6 +124,16 @@ export class Acceptors {
           replies[changes.get(key) as number] = made[index];
         });
       }, nothing);
+  }
+
+  /**
+   * It may have promised what it does not know of any more. Looked at again where it answers: another node of a shared store
+   * may have found out meanwhile.
+   */
+  #ensureFilled(): void {
+    const { filling, bugs } = this.#state;
+    if (!filling.isFilled() && !bugs.has('answers-before-filled'))
+      throw new MeridianError('REPLICA_UNAVAILABLE', 'this store is being filled');
   }
 
   #step(key: RecordKey, before: RegisterState | undefined, question: Change): AcceptorStep<Reply> {
@@ -148,6 +158,7 @@ export class Acceptors {
   #decide(key: RecordKey, decide: (before: RegisterState | undefined) => AcceptorStep<Reply>): Promise<Reply> {
     return this.#state.store
       .update([key], (view) => {
+        this.#ensureFilled();
         const { state, reply, changed } = decide(this.#stateOf(key, view.record(0)));
         return { writes: changed ? [{ key, record: encodeRegister(state) }] : [], result: reply };
       })
