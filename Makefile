@@ -2,7 +2,7 @@
 MANIFESTS := package.json package-lock.json $(wildcard packages/*/package.json)
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-# `make chaos`: real processes under faults, checked (test/chaos). MIX, REGIONS, SECONDS_EACH and SEED choose.
+# `make chaos`: real processes under faults, checked (test/chaos). SHAPE, MIX, REGIONS, SECONDS_EACH and SEED choose.
 .PHONY: run test lint bench sim chaos format clean
 run: .stamp-install
 	@exec npm run --silent demo -- $(if $(ENGINE),--engine $(ENGINE))
@@ -15,7 +15,7 @@ bench: .stamp-install
 sim: .stamp-install
 	@npm run --silent sim -- $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
 chaos: .stamp-install
-	@npm run --silent chaos -- $(if $(MIX),--mix $(MIX)) $(if $(REGIONS),--regions $(REGIONS)) $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) $(if $(SEED),--seed $(SEED))
+	@npm run --silent chaos -- $(if $(SHAPE),--shape $(SHAPE)) $(if $(MIX),--mix $(MIX)) $(if $(REGIONS),--regions $(REGIONS)) $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) $(if $(SEED),--seed $(SEED))
 format: .stamp-install
 	@npm run --silent format
 

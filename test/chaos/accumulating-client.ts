@@ -17,7 +17,7 @@ interface Accumulation {
   readonly after: (value: unknown) => unknown;
 }
 
-/** Increments one counter and adds to one set, through all regions, and at times reads them. */
+/** Increments one counter and adds to one set, through all nodes, and at times reads them. */
 export async function runAccumulatingClient(
   recorders: { readonly counters: Recorder; readonly sets: Recorder },
   operations: RegisterOperations,
@@ -46,10 +46,10 @@ export async function readAccumulated(
   operations: RegisterOperations,
   inner: Actor,
   key: string,
-  region?: string,
+  node?: string,
 ): Promise<boolean> {
-  const complete = recorder.invoke(process, { f: 'read', key, at: region });
-  const read = await operations.read(inner, key, region);
+  const complete = recorder.invoke(process, { f: 'read', key, at: node });
+  const read = await operations.read(inner, key, node);
   complete(read ? { type: 'ok', value: read.value } : { type: 'fail' });
   return false;
 }

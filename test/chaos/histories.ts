@@ -17,8 +17,11 @@ import { checkTags } from '../histories/tags.ts';
  */
 const UNSENT_MS = 250;
 
+/** What no client should ever be told. */
+const FAULTS: ReadonlySet<string> = new Set(['INTERNAL', '500']);
+
 interface DiskLost {
-  readonly region: string;
+  readonly node: string;
   readonly atMs: number;
 }
 
@@ -43,8 +46,18 @@ export class Histories {
     this.quiet = new Recorder(nowMs);
   }
 
-  diskLost(region: string, atMs: number): void {
-    this.#disksLost.push({ region, atMs });
+  diskLost(node: string, atMs: number): void {
+    this.#disksLost.push({ node, atMs });
+  }
+
+  /** Whatever is broken, a node says what of it concerns the request: it never just fails. */
+  #dishonestAnswers(): readonly Finding[] {
+    const failed = this.all.flatMap(([, { events }]) => events.filter(({ error }) => error && FAULTS.has(error)));
+    return failed.map(({ key, f, error, time }) => ({
+      check: 'answers',
+      key,
+      text: `${f} was answered ${error} after ${Math.round(time)} ms`,
+    }));
   }
 
   /** Those of the session clients, in eventual namespaces: writes that may be lost with a disk are open. */
@@ -55,7 +68,7 @@ export class Histories {
   #mayBeLost({ f, at, outcome, returnedMs }: Operation): boolean {
     if (f !== 'write' || outcome !== 'ok') return false;
     return this.#disksLost.some(
-      ({ region, atMs }) => region === at && returnedMs >= atMs - UNSENT_MS && returnedMs <= atMs + UNSENT_MS,
+      ({ node, atMs }) => node === at && returnedMs >= atMs - UNSENT_MS && returnedMs <= atMs + UNSENT_MS,
     );
   }
 
@@ -99,6 +112,7 @@ export class Histories {
       ['set', checkSets(of(this.sets))],
       ['sessions', checkSessions(sessions)],
       ['convergence', checkConverged(sessions, of(this.quiet))],
+      ['answers', this.#dishonestAnswers()],
     ];
   }
 }

@@ -5,6 +5,7 @@ import { type Counts, type MixResult, runMix } from './run-mix.ts';
 
 const EXIT = { held: 0, violated: 1, usage: 2, interrupted: 130 } as const;
 const FINDINGS_SHOWN = 5;
+const NAME_PAD = 16;
 /** Between two lines of progress, where there is no terminal to rewrite one on. */
 const PROGRESS_LINE_MS = 10_000;
 
@@ -18,7 +19,7 @@ async function run(options: Options): Promise<number> {
       ...options,
       mix,
       keep: folder,
-      say: (text) => say(`${mix.name.padEnd(10)} ${text}`),
+      say: (text) => say(`${mix.name.padEnd(NAME_PAD)} ${text}`),
       progress: progressOf(mix.name),
     });
     results.push(result);
@@ -27,7 +28,7 @@ async function run(options: Options): Promise<number> {
   console.log(['', ...tableLines(results)].join('\n'));
   const violations = results.flatMap(violationsOf);
   console.log(
-    `\n${options.regions} regions, ${options.seconds} s each, seed ${options.seed}: ${violations.length} violations; histories in ${resolve(options.keep)}`,
+    `\n${options.regions} regions, ${options.shape}, ${options.seconds} s each, seed ${options.seed}: ${violations.length} violations; histories in ${resolve(options.keep)}`,
   );
   if (options.isRehearsal)
     console.log('A rehearsal: conditions were dropped on purpose, and violations show that the checks find it.');
@@ -36,12 +37,12 @@ async function run(options: Options): Promise<number> {
 
 function report(result: MixResult, folder: string): void {
   if (result.notPossible !== undefined) {
-    say(`${result.mix.padEnd(10)} not run: ${result.notPossible}`);
+    say(`${result.mix.padEnd(NAME_PAD)} not run: ${result.notPossible}`);
     return;
   }
   const violations = violationsOf(result);
   const { ok, fail, info } = result.counts;
-  say(`${result.mix.padEnd(10)} ${ok + fail + info} operations, ${violations.length} violations`);
+  say(`${result.mix.padEnd(NAME_PAD)} ${ok + fail + info} operations, ${violations.length} violations`);
   for (const { check, key, text } of violations.slice(0, FINDINGS_SHOWN)) console.log(`[${check}] ${key}\n${text}`);
   if (violations.length > FINDINGS_SHOWN) console.log(`and ${violations.length - FINDINGS_SHOWN} more in ${folder}`);
 }
@@ -49,7 +50,7 @@ function report(result: MixResult, folder: string): void {
 function progressOf(name: string): (counts: Counts, leftMs: number) => void {
   let saidMs = 0;
   return ({ ok, fail, info }, leftMs) => {
-    const text = `${name.padEnd(10)} ${Math.max(0, Math.ceil(leftMs / 1_000))} s left: ${ok} ok, ${fail} fail, ${info} info`;
+    const text = `${name.padEnd(NAME_PAD)} ${Math.max(0, Math.ceil(leftMs / 1_000))} s left: ${ok} ok, ${fail} fail, ${info} info`;
     if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
     else if (performance.now() - saidMs > PROGRESS_LINE_MS) {
       saidMs = performance.now();

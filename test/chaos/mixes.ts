@@ -1,21 +1,9 @@
 import type { SeededRandom } from '../simulation/seeded-random.ts';
-import type { RegionPair, World } from './world.ts';
+import type { Mix, Nemesis } from './mix.ts';
+import { SHARED_MIXES } from './shared-mixes.ts';
+import type { RegionPair } from './world.ts';
 
-/** What a nemesis works with. Both calls end at once when its time is over. */
-export interface Nemesis {
-  readonly world: World;
-  readonly random: SeededRandom;
-  readonly isOver: () => boolean;
-  readonly wait: (lowMs: number, highMs?: number) => Promise<void>;
-}
-
-export interface Mix {
-  readonly name: string;
-  readonly description: string;
-  readonly needsClocks?: boolean;
-  /** One round of faults. Rounds follow each other until the time is over; then all is healed, whatever state this leaves. */
-  readonly round: (nemesis: Nemesis) => Promise<void>;
-}
+export type { Mix } from './mix.ts';
 
 /** Longer than every timeout of a node and of the clients (the longest is that of a request, 5 s). */
 const PAUSE_MS = [6_000, 9_000] as const;
@@ -152,6 +140,7 @@ export const MIXES: readonly Mix[] = [
       await wait(200, 2_000);
     },
   },
+  ...SHARED_MIXES,
 ];
 
 async function killOne({ world, random, wait }: Nemesis): Promise<void> {

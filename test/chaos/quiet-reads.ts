@@ -19,7 +19,7 @@ const RETRY_MS = 200;
 const PROBES = 3;
 
 /**
- * The last chapter of every history, once all faults have ended: every region must serve writes and reads again within a bounded time
+ * The last chapter of every history, once all faults have ended: every node must serve writes and reads again within a bounded time
  * (invariant 11), and every key is read once more in each of them. What it reads goes into the histories and is checked there.
  */
 export async function quietReads(
@@ -44,17 +44,17 @@ export async function quietReads(
       await sleep(RETRY_MS);
     }
   };
-  for (const region of world.regions) {
+  for (const node of world.nodes) {
     for (let probe = 0; probe < PROBES; probe++)
-      await insist(`write in ${region}`, () => isWritten(workload, region, `probe-${region}`));
+      await insist(`write in ${node}`, () => isWritten(workload, node, `probe-${node}`));
     for (const [operations, who, key] of [
       ...keysOf(histories.registers).map((key): Reading => [registers, actor, key]),
       ...keysOf(histories.plainRegisters).map((key): Reading => [plain, plainActor, key]),
     ]) {
-      await insist(`${key} in ${region}`, async () => (await operations.read(who, key, region)) !== undefined);
+      await insist(`${key} in ${node}`, async () => (await operations.read(who, key, node)) !== undefined);
     }
-    await readAccumulated(histories.counters, histories.counters.newProcess(), registers, actor, COUNTER, region);
-    await readAccumulated(histories.sets, histories.sets.newProcess(), registers, actor, SET, region);
+    await readAccumulated(histories.counters, histories.counters.newProcess(), registers, actor, COUNTER, node);
+    await readAccumulated(histories.sets, histories.sets.newProcess(), registers, actor, SET, node);
   }
   await readConverged(workload, histories);
   return findings;
@@ -63,9 +63,9 @@ export async function quietReads(
 type Reading = readonly [RegisterOperations, Actor, string];
 
 /** Outside the histories: what counts is that it succeeds. */
-async function isWritten(workload: Workload, region: string, key: string): Promise<boolean> {
+async function isWritten(workload: Workload, node: string, key: string): Promise<boolean> {
   const { strong, level } = workload.access;
-  const url = keyUrl(workload, region, strong, key, level);
+  const url = keyUrl(workload, node, strong, key, level);
   return (await send({ method: 'PUT', url, body: { value: 1 } })).type === 'ok';
 }
 
@@ -73,14 +73,14 @@ function keysOf({ events }: Recorder): readonly string[] {
   return [...new Set(events.map(({ key }) => key))];
 }
 
-/** Reads the keys of sessions everywhere until all regions agree and nothing is missing, or the time is over; the last reads count. */
+/** Reads the keys of sessions everywhere until all nodes agree and nothing is missing, or the time is over; the last reads count. */
 async function readConverged(workload: Workload, histories: Histories): Promise<void> {
   const keys = keysOf(histories.sessions);
   const sessions = histories.sessionOperations;
   const deadlineMs = performance.now() + CONVERGENCE_MS_MAX;
   for (;;) {
     const reads = await Promise.all(
-      keys.flatMap((key) => workload.world.regions.map((at) => readIds(workload, key, at))),
+      keys.flatMap((key) => workload.world.nodes.map((at) => readIds(workload, key, at))),
     );
     const attempt = new Recorder(() => 0);
     const recorders = [attempt, ...(performance.now() > deadlineMs ? [histories.quiet] : [])];

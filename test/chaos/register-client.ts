@@ -7,7 +7,7 @@ export function registerKey(epoch: number, index: number): string {
   return `register-${epoch}-${index}`;
 }
 
-/** Reads, writes, creates, compares and deletes a few keys that all clients share, through all regions. */
+/** Reads, writes, creates, compares and deletes a few keys that all clients share, through all nodes. */
 export async function runRegisterClient(
   operations: RegisterOperations,
   actor: Actor,

@@ -21,7 +21,7 @@ interface Doing {
   readonly value?: unknown;
   /** The tag that the condition names. */
   readonly tag?: string | undefined;
-  readonly to: (region: string) => ChaosRequest;
+  readonly to: (node: string) => ChaosRequest;
   /** Repeats are safe where the request carries an idempotency key. */
   readonly mayRepeat?: boolean;
 }
@@ -52,16 +52,16 @@ export class RegisterOperations {
     return `${actor.process}-${this.#written++}`;
   }
 
-  async read(actor: Actor, key: string, region?: string): Promise<Tagged | undefined> {
-    const told = await this.#perform(actor, { f: 'read', key, to: this.#to('GET', key) }, region);
+  async read(actor: Actor, key: string, node?: string): Promise<Tagged | undefined> {
+    const told = await this.#perform(actor, { f: 'read', key, to: this.#to('GET', key) }, node);
     return taggedOf(told);
   }
 
   /** The value last known committed at the nearest replica. */
   async relaxedRead(actor: Actor, key: string): Promise<void> {
-    const to = (region: string): ChaosRequest => ({
+    const to = (node: string): ChaosRequest => ({
       method: 'GET',
-      url: keyUrl(this.#workload, region, this.#namespace, key, 'eventual'),
+      url: keyUrl(this.#workload, node, this.#namespace, key, 'eventual'),
     });
     await this.#perform(actor, { f: 'relaxed-read', key, to });
   }
@@ -96,9 +96,9 @@ export class RegisterOperations {
     method: ChaosRequest['method'],
     key: string,
     more: Pick<ChaosRequest, 'headers' | 'body'> = {},
-  ): (region: string) => ChaosRequest {
+  ): (node: string) => ChaosRequest {
     const { level } = this.#workload.access;
-    return (region) => ({ method, url: keyUrl(this.#workload, region, this.#namespace, key, level), ...more });
+    return (node) => ({ method, url: keyUrl(this.#workload, node, this.#namespace, key, level), ...more });
   }
 
   #change(
@@ -115,8 +115,8 @@ export class RegisterOperations {
     return { mayRepeat, to: this.#to(method, key, { headers, body }) };
   }
 
-  async #perform(actor: Actor, doing: Doing, region?: string): Promise<Told> {
-    const first = region ?? actor.random.pick(this.#workload.world.regions);
+  async #perform(actor: Actor, doing: Doing, node?: string): Promise<Told> {
+    const first = node ?? actor.random.pick(this.#workload.world.nodes);
     const { f, key, value, tag } = doing;
     const complete = this.#recorder.invoke(actor.process, { f, key, value, tag, at: first });
     const told = await this.#sendUntilKnown(actor, doing, first);
@@ -132,13 +132,13 @@ export class RegisterOperations {
   }
 
   /**
-   * Repeats go to other regions. Once an attempt was left without an answer, no later refusal tells what becomes of it: it may
+   * Repeats go to other nodes. Once an attempt was left without an answer, no later refusal tells what becomes of it: it may
    * still be under way, and find its condition to hold yet.
    */
   async #sendUntilKnown({ random }: Actor, { to, mayRepeat = false }: Doing, first: string): Promise<Told> {
     let told = await send(to(first));
     for (let repeat = 0; mayRepeat && told.type === 'info' && repeat < REPEATS_MAX; repeat++) {
-      const again = await send(to(random.pick(this.#workload.world.regions)));
+      const again = await send(to(random.pick(this.#workload.world.nodes)));
       if (again.type === 'ok') return again;
       told = { type: 'info', error: again.error };
     }

@@ -8,17 +8,19 @@ import { ask } from '../support/http.ts';
 import { runAccumulatingClient } from './accumulating-client.ts';
 import { canSetClocks } from './false-clock.ts';
 import { Histories } from './histories.ts';
-import type { Mix } from './mixes.ts';
+import type { Mix } from './mix.ts';
 import { quietReads } from './quiet-reads.ts';
 import { runPlainRegisterClient, runRegisterClient } from './register-client.ts';
 import { RegisterOperations } from './register-operations.ts';
 import { SessionClient } from './session-client.ts';
+import type { ShapeName } from './shapes.ts';
 import type { Access, Workload } from './workload.ts';
 import { World } from './world.ts';
 
 export interface MixOptions {
   readonly mix: Mix;
   readonly regions: number;
+  readonly shape?: ShapeName;
   /** How long faults go on. */
   readonly seconds: number;
   readonly seed: number;
@@ -62,10 +64,11 @@ const PROGRESS_MS = 1_000;
 
 /** Runs one mix from the start of its regions to the last check, and leaves nothing behind but its histories. */
 export async function runMix(options: MixOptions): Promise<MixResult> {
-  const { mix, say = () => {} } = options;
+  const { mix, regions, shape = 'embedded', rttMs = RTT_MS, say = () => {} } = options;
   if (mix.needsClocks && !canSetClocks())
     return notRun(mix, "clocks cannot be set off here: Debian's package faketime is not installed");
-  const world = await World.start(options.regions, options.rttMs ?? RTT_MS, say);
+  if (mix.needsDatabases && shape !== 'mixed') return notRun(mix, 'it needs regions on databases');
+  const world = await World.start({ shape, regions, rttMs, say });
   try {
     const histories = await work(world, options);
     const recovery = await afterwards(world, histories, options);
@@ -92,7 +95,7 @@ async function work(world: World, options: MixOptions): Promise<Histories> {
   const startedMs = performance.now();
   const sinceMs = () => performance.now() - startedMs;
   const histories = new Histories(sinceMs);
-  world.onDiskLost = (region) => histories.diskLost(region, sinceMs());
+  world.onDiskLost = (node) => histories.diskLost(node, sinceMs());
   const { clients = CLIENTS, requestsPerSecond = REQUESTS_PER_SECOND, seconds, seed, mix } = options;
   let areClientsDone = false;
   const workload: Workload = {
@@ -160,7 +163,7 @@ async function openNamespaces(world: World, isRehearsal: boolean): Promise<Acces
   const modes = { [access.strong]: isRehearsal ? 'eventual' : 'strong', [access.eventual]: 'eventual' };
   for (const [name, mode] of Object.entries(modes)) {
     const open = async () => {
-      const { status, body } = await ask(`${world.url(world.regions[0] as string)}/namespaces/${name}`, {
+      const { status, body } = await ask(`${world.url(world.nodes[0] as string)}/namespaces/${name}`, {
         method: 'PUT',
         body: { mode },
       });
@@ -169,17 +172,16 @@ async function openNamespaces(world: World, isRehearsal: boolean): Promise<Acces
       return true;
     };
     await eventually(open, { what: `namespace ${name}`, withinMs: 5_000 });
-    for (const region of world.regions) {
-      const isThere = async () => (await ask(`${world.url(region)}/namespaces/${name}`)).status === 200;
-      await eventually(isThere, { what: `namespace ${name} in ${region}` });
+    for (const node of world.nodes) {
+      const isThere = async () => (await ask(`${world.url(node)}/namespaces/${name}`)).status === 200;
+      await eventually(isThere, { what: `namespace ${name} at ${node}` });
     }
   }
   return access;
 }
 
 async function afterwards(world: World, histories: Histories, options: MixOptions): Promise<readonly Finding[]> {
-  const end = world.unexpectedEnd();
-  const died: readonly Finding[] = end === undefined ? [] : [{ check: 'recovery', key: '', text: end }];
+  const died = world.unexpectedEnds().map((text): Finding => ({ check: 'recovery', key: '', text }));
   const access = accessOf(options.isRehearsal ?? false);
   return [...died, ...(await quietReads(world, access, histories, new SeededRandom(options.seed)))];
 }
@@ -187,16 +189,16 @@ async function afterwards(world: World, histories: Histories, options: MixOption
 /** Histories, what was found in them, and, where something was, what the nodes said. */
 async function keepAll(
   folder: string,
-  { mix, seed, regions, seconds }: MixOptions,
+  { mix, seed, regions, seconds, shape = 'embedded' }: MixOptions,
   histories: Histories,
   found: readonly (readonly [string, readonly Finding[]])[],
   world: World,
 ): Promise<void> {
-  const again = `node test/chaos/main.ts --mix ${mix.name} --seed ${seed} --regions ${regions} --seconds ${seconds}`;
+  const again = `node test/chaos/main.ts --shape ${shape} --mix ${mix.name} --seed ${seed} --regions ${regions} --seconds ${seconds}`;
   await histories.write(folder, [mix.description, `seed ${seed}; ${again}`]);
   const findings = found.flatMap(([, list]) => list);
   if (findings.length === 0) return;
   const text = findings.map(({ check, key, text: what }) => `[${check}] ${key}: ${what}`).join('\n\n');
   await writeFile(join(folder, 'findings.txt'), `${again}\n\n${text}\n`);
-  for (const [region, log] of world.logs()) await writeFile(join(folder, `${region}.log`), log);
+  for (const [node, log] of world.logs()) await writeFile(join(folder, `${node}.log`), log);
 }

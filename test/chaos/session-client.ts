@@ -12,7 +12,7 @@ export function sessionKey(epoch: number, index: number): string {
   return `session-${epoch}-${index}`;
 }
 
-/** A client that carries a session token, and goes to another region with every request. */
+/** A client that carries a session token, and goes to another node with every request. */
 export class SessionClient {
   readonly #recorder: Recorder;
   readonly #workload: Workload;
@@ -21,7 +21,7 @@ export class SessionClient {
   #process: number;
   #token: string | undefined;
   #session = '';
-  #region = '';
+  #node = '';
   #count = 0;
 
   constructor(recorder: Recorder, workload: Workload, random: SeededRandom, name: string) {
@@ -63,18 +63,18 @@ export class SessionClient {
     value: unknown,
     headers: Readonly<Record<string, string | undefined>>,
   ): Promise<Told> {
-    const others = this.#workload.world.regions.filter((region) => region !== this.#region);
-    this.#region = this.#random.pick(others);
+    const others = this.#workload.world.nodes.filter((node) => node !== this.#node);
+    this.#node = this.#random.pick(others);
     const complete = this.#recorder.invoke(this.#process, {
       f,
       key,
       value,
       session: this.#session,
-      at: this.#region,
+      at: this.#node,
     });
     const told = await send({
       method: f === 'read' ? 'GET' : 'PUT',
-      url: keyUrl(this.#workload, this.#region, this.#workload.access.eventual, key, 'session'),
+      url: keyUrl(this.#workload, this.#node, this.#workload.access.eventual, key, 'session'),
       headers: { ...headers, 'meridian-session': this.#token },
       ...(f === 'read' ? {} : { body: { value } }),
     });

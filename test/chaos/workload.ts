@@ -23,6 +23,6 @@ export interface Workload {
   readonly epoch: () => number;
 }
 
-export function keyUrl({ world }: Workload, region: string, namespace: string, key: string, level: string): string {
-  return `${world.url(region)}/namespaces/${namespace}/kv/${encodeURIComponent(key)}?consistency=${level}`;
+export function keyUrl({ world }: Workload, node: string, namespace: string, key: string, level: string): string {
+  return `${world.url(node)}/namespaces/${namespace}/kv/${encodeURIComponent(key)}?consistency=${level}`;
 }

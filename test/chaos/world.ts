@@ -1,52 +1,93 @@
 import { rm } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Cluster, newCluster } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
 import { ask } from '../support/http.ts';
 import type { MeridianProcess } from '../support/meridian-process.ts';
+import type { CommitFault } from '../support/postgres-proxy.ts';
 import { FalseClock } from './false-clock.ts';
+import { RegionDatabase } from './region-database.ts';
+import { type RegionShape, regionsOf, type ShapeName } from './shapes.ts';
 
-const NAMES = ['us-east', 'eu-central', 'ap-northeast', 'sa-east', 'af-south'] as const;
 export type RegionPair = readonly [string, string];
 type Life = 'up' | 'paused' | 'down';
 
+export interface WorldOptions {
+  readonly shape: ShapeName;
+  readonly regions: number;
+  readonly rttMs: number;
+  /** Told of each fault. */
+  readonly say: (text: string) => void;
+}
+
 const TELL_MS_MAX = 1_000;
 const HEAL_MS_MAX = 60_000;
+/** Far above what a transaction waits for its node in the middle of itself. */
+const STALLED_MS = 100;
+const PAUSE_TRIES_MAX = 100;
 
-/** Real regions on this machine, one node each, and what can be done to them. Kills only what it has started. */
+/**
+ * Real regions on this machine, and what can be done to them. Kills only what it has started. Where a fault takes a `place`,
+ * that is a node, or a region for all of its nodes.
+ */
 export class World {
   readonly regions: readonly string[];
+  /** Of all regions. */
+  readonly nodes: readonly string[];
+  /** Nodes that share a store with others. */
+  readonly sharedNodes: readonly string[];
+  /** Regions on PostgreSQL. */
+  readonly databaseRegions: readonly string[];
   /** Where clocks can be set off. */
   readonly hasFalseClocks: boolean;
   readonly #cluster: Cluster;
+  readonly #databases: ReadonlyMap<string, RegionDatabase>;
+  readonly #nodesOf: ReadonlyMap<string, readonly string[]>;
   readonly #clocks = new Map<string, FalseClock>();
   readonly #life = new Map<string, Life>();
-  readonly #runs: { readonly region: string; readonly process: MeridianProcess }[] = [];
+  readonly #runs: { readonly node: string; readonly process: MeridianProcess }[] = [];
+  readonly #ends: string[] = [];
   readonly #say: (text: string) => void;
   /** How many faults were made. */
   faults = 0;
-  /** Told of each disk that is about to be lost. */
-  onDiskLost: (region: string) => void = () => undefined;
+  /** Told of each node whose disk is about to be lost. */
+  onDiskLost: (node: string) => void = () => undefined;
   #cut: readonly RegionPair[] = [];
   #cutOneWay: readonly RegionPair[] = [];
 
-  private constructor(cluster: Cluster, regions: readonly string[], say: (text: string) => void) {
+  private constructor(
+    cluster: Cluster,
+    shapes: readonly RegionShape[],
+    databases: ReadonlyMap<string, RegionDatabase>,
+    say: (text: string) => void,
+  ) {
     this.#cluster = cluster;
-    this.regions = regions;
+    this.#databases = databases;
     this.#say = say;
-    for (const region of regions) {
-      const clock = FalseClock.in(cluster.folder, region);
-      if (clock) this.#clocks.set(region, clock);
+    this.#nodesOf = new Map(shapes.map(({ region, nodes }) => [region, nodes]));
+    this.regions = [...this.#nodesOf.keys()];
+    this.nodes = shapes.flatMap(({ nodes }) => nodes);
+    this.sharedNodes = shapes.flatMap(({ nodes }) => (nodes.length > 1 ? nodes : []));
+    this.databaseRegions = [...databases.keys()];
+    for (const node of this.nodes) {
+      const clock = FalseClock.in(cluster.folder, node);
+      if (clock) this.#clocks.set(node, clock);
     }
-    this.hasFalseClocks = this.#clocks.size === regions.length;
+    this.hasFalseClocks = this.#clocks.size === this.nodes.length;
   }
 
-  /** Starts `count` regions, `rttMs` apart. `say` is told of each fault. */
-  static async start(count: number, rttMs: number, say: (text: string) => void): Promise<World> {
-    const regions = NAMES.slice(0, count);
-    const cluster = await newCluster(Object.fromEntries(regions.map((name) => [name, [nodeOf(name)]])), rttMs);
-    const world = new World(cluster, regions, say);
+  /** Starts all regions, and resolves once all hear from all. */
+  static async start({ shape, regions, rttMs, say }: WorldOptions): Promise<World> {
+    const shapes = regionsOf(shape, regions);
+    const onPostgres = shapes.filter(({ engine }) => engine === 'postgres');
+    const databases = new Map(
+      await Promise.all(onPostgres.map(async (one) => [one.region, await RegionDatabase.start(one)] as const)),
+    );
+    const nodesOf = (one: RegionShape) => databases.get(one.region)?.storesOf(one) ?? one.nodes;
+    const cluster = await newCluster(Object.fromEntries(shapes.map((one) => [one.region, nodesOf(one)])), rttMs);
+    const world = new World(cluster, shapes, databases, say);
     try {
-      await Promise.all(regions.map((region) => world.#start(region)));
+      await Promise.all(world.nodes.map((node) => world.#start(node)));
       await world.#isWell();
     } catch (error) {
       await world.remove();
@@ -59,48 +100,77 @@ export class World {
     return Math.floor(this.regions.length / 2) + 1;
   }
 
-  url(region: string): string {
-    return this.#cluster.url(nodeOf(region));
+  url(node: string): string {
+    return this.#cluster.url(node);
   }
 
   /** SIGKILL. */
-  async kill(region: string): Promise<void> {
-    if (this.#life.get(region) === 'down') return;
-    this.#fault(`kill ${region}`);
-    this.#life.set(region, 'down');
-    await this.#cluster.process(nodeOf(region)).kill();
+  async kill(place: string): Promise<void> {
+    const alive = this.#at(place).filter((node) => this.#life.get(node) !== 'down');
+    if (alive.length === 0) return;
+    this.#fault(`kill ${place}`);
+    for (const node of alive) this.#life.set(node, 'down');
+    await Promise.all(alive.map((node) => this.#cluster.process(node).kill()));
   }
 
   /** On what it has left on disk. */
-  async restart(region: string): Promise<void> {
-    if (this.#life.get(region) !== 'down') return;
-    this.#say(`start ${region}`);
-    await this.#start(region);
+  async restart(place: string): Promise<void> {
+    const dead = this.#at(place).filter((node) => this.#life.get(node) === 'down');
+    if (dead.length === 0) return;
+    this.#say(`start ${place}`);
+    await Promise.all(dead.map((node) => this.#start(node)));
   }
 
   /** Its disk is lost; it comes back under its old name with an empty one. */
   async wipe(region: string): Promise<void> {
-    this.onDiskLost(region);
+    for (const node of this.#at(region)) this.onDiskLost(node);
     await this.kill(region);
     this.#fault(`wipe ${region}`);
-    await rm(this.#cluster.storeFolder(nodeOf(region)), { recursive: true, force: true });
+    await this.#databases.get(region)?.wipe();
+    for (const node of this.#at(region)) await rm(this.#cluster.storeFolder(node), { recursive: true, force: true });
   }
 
   /** SIGSTOP: it stands still in the middle of whatever it does. */
-  pause(region: string): void {
-    if (this.#life.get(region) !== 'up') return;
-    this.#fault(`pause ${region}`);
-    this.#life.set(region, 'paused');
-    process.kill(this.#cluster.process(nodeOf(region)).pid, 'SIGSTOP');
+  pause(place: string): void {
+    const up = this.#at(place).filter((node) => this.#life.get(node) === 'up');
+    if (up.length === 0) return;
+    this.#fault(`pause ${place}`);
+    for (const node of up) {
+      this.#life.set(node, 'paused');
+      process.kill(this.#cluster.process(node).pid, 'SIGSTOP');
+    }
+  }
+
+  /**
+   * SIGSTOP of a node on PostgreSQL in the middle of a transaction, so that the store is locked. Needs a load.
+   * @throws Error where it does not come about
+   */
+  async pauseInTransaction(node: string): Promise<void> {
+    const database = this.#databases.get(this.regionOf(node));
+    for (let tries = 0; tries < PAUSE_TRIES_MAX; tries++) {
+      this.pause(node);
+      await sleep(STALLED_MS);
+      if (await database?.hasStalled(STALLED_MS / 2)) return;
+      await this.resume(node);
+      await sleep(tries);
+    }
+    throw new Error(`${node} was never seen in the middle of a transaction`);
+  }
+
+  regionOf(node: string): string {
+    return this.#cluster.place(node).region;
   }
 
   /** SIGCONT: it goes on as if no time had passed. */
-  async resume(region: string): Promise<void> {
-    if (this.#life.get(region) !== 'paused') return;
-    this.#say(`resume ${region}`);
-    process.kill(this.#cluster.process(nodeOf(region)).pid, 'SIGCONT');
-    this.#life.set(region, 'up');
-    await this.#tell(region);
+  async resume(place: string): Promise<void> {
+    const paused = this.#at(place).filter((node) => this.#life.get(node) === 'paused');
+    if (paused.length === 0) return;
+    this.#say(`resume ${place}`);
+    for (const node of paused) {
+      process.kill(this.#cluster.process(node).pid, 'SIGCONT');
+      this.#life.set(node, 'up');
+    }
+    await Promise.all(paused.map((node) => this.#tell(node)));
   }
 
   /** From now on these links are cut, both ways or from the first to the second only, and no others. */
@@ -110,7 +180,7 @@ export class World {
     const pairs = [...both.map((pair) => pair.join(' ╳ ')), ...oneWay.map((pair) => pair.join(' ↛ '))];
     if (pairs.length > 0) this.#fault(pairs.join(', '));
     else this.#say('links restored');
-    await Promise.all(this.regions.map((region) => this.#tell(region)));
+    await Promise.all(this.nodes.map((node) => this.#tell(node)));
   }
 
   /** Cuts all links between the groups. */
@@ -123,43 +193,101 @@ export class World {
 
   setClock(region: string, offsetSeconds: number): void {
     this.#fault(`clock of ${region} ${offsetSeconds < 0 ? '' : '+'}${offsetSeconds} s`);
-    this.#clocks.get(region)?.set(offsetSeconds);
+    for (const node of this.#at(region)) this.#clocks.get(node)?.set(offsetSeconds);
+  }
+
+  /** Of a region's PostgreSQL: SIGKILL, or the orderly end that an upgrade gives it. */
+  async endDatabase(region: string, isOrderly: boolean): Promise<void> {
+    this.#fault(`${isOrderly ? 'stop' : 'kill'} the database of ${region}`);
+    await this.#databases.get(region)?.end(isOrderly);
+  }
+
+  /** It runs again, and takes connections. */
+  async healDatabase(region: string): Promise<void> {
+    this.#say(`the database of ${region} is healed`);
+    await this.#databases.get(region)?.heal();
+  }
+
+  /** All of a region's connections to its database break; where `isRefusing`, no new one is taken. */
+  cutDatabase(region: string, isRefusing: boolean): void {
+    this.#fault(`${isRefusing ? 'refuse' : 'cut'} the database of ${region}`);
+    const database = this.#databases.get(region);
+    if (isRefusing) database?.refuse();
+    else database?.cut();
+  }
+
+  /** Of the nodes that share a store: SIGSTOP, or SIGKILL with all that it held. */
+  async endCache(region: string, isPause: boolean): Promise<void> {
+    this.#fault(`${isPause ? 'pause' : 'kill'} the cache of ${region}`);
+    const database = this.#databases.get(region);
+    if (isPause) database?.pauseCache();
+    else await database?.killCache();
+  }
+
+  async healCache(region: string): Promise<void> {
+    this.#say(`the cache of ${region} is healed`);
+    await this.#databases.get(region)?.healCache();
+  }
+
+  breakNextCommit(region: string, fault: CommitFault): void {
+    this.#fault(`next commit in ${region}: ${typeof fault === 'string' ? fault : fault.sqlState}`);
+    this.#databases.get(region)?.breakNextCommit(fault);
+  }
+
+  /** How many commits are to break in a region, and have not come yet. */
+  commitFaultsPending(region: string): number {
+    return this.#databases.get(region)?.faultsPending ?? 0;
   }
 
   /** Ends all faults: everything runs, all links are there, all clocks are right. Resolves once all hear from all. */
   async heal(): Promise<void> {
     for (const clock of this.#clocks.values()) clock.set(0);
-    await Promise.all(this.regions.map((region) => this.resume(region)));
-    await Promise.all(this.regions.map((region) => this.restart(region)));
+    await Promise.all([...this.#databases.values()].map((database) => database.heal()));
+    this.#noteEnds();
+    await Promise.all(this.nodes.map((node) => this.resume(node)));
+    await Promise.all(this.nodes.map((node) => this.restart(node)));
     await this.cut([]);
     await this.#isWell();
   }
 
   /** Whether a region answers quorums and promises: it is there, and knows all that it must. */
   async isFilled(region: string): Promise<boolean> {
-    const { body } = await ask(`${this.url(region)}/health`, { timeoutMs: TELL_MS_MAX });
+    const { body } = await ask(`${this.url(this.#at(region)[0] as string)}/health`, { timeoutMs: TELL_MS_MAX });
     return (body?.store as { isFilled?: boolean } | undefined)?.isFilled === true;
   }
 
-  /** Resolves to nothing where all nodes still run that should, else to how one ended by itself. */
-  unexpectedEnd(): string | undefined {
-    const dead = this.regions.find(
-      (region) => this.#life.get(region) !== 'down' && this.#cluster.process(nodeOf(region)).end,
-    );
-    return dead && `${dead} ended by itself: ${this.#cluster.process(nodeOf(dead)).tail()}`;
+  /** How nodes ended by themselves; empty where all run that should. */
+  unexpectedEnds(): readonly string[] {
+    this.#noteEnds();
+    return this.#ends;
   }
 
-  /** All that the processes of each region said, in their order. */
+  /** They count as killed from now on, so that `heal` starts them again. */
+  #noteEnds(): void {
+    for (const node of this.nodes) {
+      const process = this.#cluster.process(node);
+      if (this.#life.get(node) === 'down' || !process.end) continue;
+      this.#life.set(node, 'down');
+      this.#ends.push(`${node} ended by itself (${JSON.stringify(process.end)}):\n${process.tail()}`);
+    }
+  }
+
+  /** All that the processes of each node said, in their order. */
   logs(): ReadonlyMap<string, string> {
-    const byRegion = Map.groupBy(this.#runs, ({ region }) => region);
+    const byNode = Map.groupBy(this.#runs, ({ node }) => node);
     const textOf = ({ process }: { readonly process: MeridianProcess }) =>
       [...process.stdout, ...process.stderr].join('\n');
-    return new Map([...byRegion].map(([region, runs]) => [region, `${runs.map(textOf).join('\n---\n')}\n`]));
+    return new Map([...byNode].map(([node, runs]) => [node, `${runs.map(textOf).join('\n---\n')}\n`]));
   }
 
   /** Kills what still runs, and removes its data. */
-  remove(): Promise<void> {
-    return this.#cluster.remove();
+  async remove(): Promise<void> {
+    await this.#cluster.remove();
+    await Promise.all([...this.#databases.values()].map((database) => database.remove()));
+  }
+
+  #at(place: string): readonly string[] {
+    return this.#nodesOf.get(place) ?? [place];
   }
 
   #fault(text: string): void {
@@ -167,54 +295,49 @@ export class World {
     this.#say(text);
   }
 
-  async #start(region: string): Promise<void> {
-    const node = nodeOf(region);
+  async #start(node: string): Promise<void> {
     const started = this.#cluster.start(node, {
       args: ['--wan-lab'],
-      ...(this.hasFalseClocks ? { env: this.#clocks.get(region)?.env ?? {} } : {}),
+      ...(this.hasFalseClocks ? { env: this.#clocks.get(node)?.env ?? {} } : {}),
     });
-    this.#runs.push({ region, process: this.#cluster.process(node) });
+    this.#runs.push({ node, process: this.#cluster.process(node) });
     await started;
-    this.#life.set(region, 'up');
-    await this.#tell(region);
+    this.#life.set(node, 'up');
+    await this.#tell(node);
   }
 
   /**
-   * Makes the links of one region what they should be: it forgets them when it dies, and hears of nothing while it is paused.
+   * Makes the links of one node what they should be: it forgets them when it dies, and hears of nothing while it is paused.
    * Its peers hold the split meanwhile, since a link is cut where one of its ends says so.
    */
-  async #tell(region: string): Promise<void> {
+  async #tell(node: string): Promise<void> {
     const changes = [
       { heal: true, split: this.#cut },
       ...(this.#cutOneWay.length > 0 ? [{ split: this.#cutOneWay, oneWay: true }] : []),
     ];
     for (const body of changes) {
-      if (this.#life.get(region) !== 'up') return;
+      if (this.#life.get(node) !== 'up') return;
       try {
-        const { status } = await ask(`${this.url(region)}/admin/wan`, { method: 'POST', body, timeoutMs: TELL_MS_MAX });
-        if (status !== 200) throw new Error(`${region} does not take ${JSON.stringify(body)}: ${status}`);
+        const { status } = await ask(`${this.url(node)}/admin/wan`, { method: 'POST', body, timeoutMs: TELL_MS_MAX });
+        if (status !== 200) throw new Error(`${node} does not take ${JSON.stringify(body)}: ${status}`);
       } catch (error) {
-        if (this.#life.get(region) === 'up' && error instanceof Error && error.message.startsWith(region)) throw error;
-        this.#say(`${region} did not hear of its links`);
+        if (this.#life.get(node) === 'up' && error instanceof Error && error.message.startsWith(node)) throw error;
+        this.#say(`${node} did not hear of its links`);
       }
     }
   }
 
   async #isWell(): Promise<void> {
-    const isWell = async (region: string) => {
-      const { body } = await ask(`${this.url(region)}/health`, { timeoutMs: TELL_MS_MAX });
+    const isWell = async (node: string) => {
+      const { body } = await ask(`${this.url(node)}/health`, { timeoutMs: TELL_MS_MAX });
       const peers = (body?.peers ?? []) as readonly { reachable: boolean }[];
       const isFilled = (body?.store as { isFilled?: boolean } | undefined)?.isFilled === true;
-      return isFilled && peers.length === this.regions.length - 1 && peers.every(({ reachable }) => reachable);
+      return isFilled && peers.length === this.nodes.length - 1 && peers.every(({ reachable }) => reachable);
     };
-    await eventually(async () => (await Promise.all(this.regions.map(isWell))).every(Boolean), {
-      what: 'regions that are filled and hear from each other',
+    await eventually(async () => (await Promise.all(this.nodes.map(isWell))).every(Boolean), {
+      what: 'nodes that are filled and hear from each other',
       withinMs: HEAL_MS_MAX,
       everyMs: 200,
     });
   }
-}
-
-function nodeOf(region: string): string {
-  return `${region}-1`;
 }

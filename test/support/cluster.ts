@@ -8,8 +8,17 @@ import { eventually } from './eventually.ts';
 import { freeBasePort } from './free-ports.ts';
 import { MeridianProcess } from './meridian-process.ts';
 
-/** Names of nodes, by region. */
-type Shape = Readonly<Record<string, readonly string[]>>;
+/** Where a node's store is, if not in a folder of its own, and what stands in front of it. */
+export interface NodeStore {
+  readonly name: string;
+  /** As in a cluster file. Nodes of a region that name the same database share it. */
+  readonly store: string;
+  readonly storeName?: string | undefined;
+  readonly cache?: string | undefined;
+}
+
+/** Nodes by region; of one that is only named, the store is a folder of its own. */
+export type Shape = Readonly<Record<string, readonly (string | NodeStore)[]>>;
 
 interface Place {
   readonly region: string;
@@ -29,7 +38,9 @@ const READY_MS_MAX = 30_000;
 /** A cluster file in a folder of its own, and the nodes that were started on it. */
 export async function newCluster(shape: Shape, rttMs = 0): Promise<Cluster> {
   const folder = await mkdtemp(join(tmpdir(), 'meridian-cluster-'));
-  const names = Object.entries(shape).flatMap(([region, nodes]) => nodes.map((node) => ({ region, node })));
+  const names = Object.entries(shape).flatMap(([region, nodes]) =>
+    nodes.map((node) => ({ region, node: nodeStoreOf(node).name })),
+  );
   const basePort = await freeBasePort(names.length, PEER_PORT_OFFSET);
   const places = new Map(
     names.map(({ region, node }, at) => [
@@ -74,17 +85,26 @@ export class Cluster {
 
   /** Starts all nodes, and resolves once each hears from each and may answer quorums. */
   async startAll(options: StartOptions = {}): Promise<void> {
-    const nodes = [...this.#places.keys()];
+    const { nodes } = this;
     await Promise.all(nodes.map((node) => this.start(node, options)));
+    await this.isConnected();
+  }
+
+  /** Resolves once every node hears from every other, and may answer quorums. */
+  async isConnected(withinMs = 20_000): Promise<void> {
     const isConnected = async () => {
-      const healths = await Promise.all(nodes.map((node) => this.client(node).health()));
+      const healths = await Promise.all(this.nodes.map((node) => this.client(node).health()));
       return healths.every(({ peers, store }) => store.isFilled === true && peers.every(({ reachable }) => reachable));
     };
-    await eventually(isConnected, { what: 'nodes that are filled and hear from each other' });
+    await eventually(isConnected, { what: 'nodes that are filled and hear from each other', withinMs });
+  }
+
+  get nodes(): readonly string[] {
+    return [...this.#places.keys()];
   }
 
   async tellWan(change: WanChange): Promise<void> {
-    await Promise.all([...this.#places.keys()].map((node) => this.client(node).wan(change)));
+    await Promise.all(this.nodes.map((node) => this.client(node).wan(change)));
   }
 
   process(node: string): MeridianProcess {
@@ -114,16 +134,19 @@ export class Cluster {
   }
 }
 
+function nodeStoreOf(node: string | NodeStore): NodeStore {
+  return typeof node === 'string' ? { name: node, store: `./${node}` } : node;
+}
+
 function clusterText(shape: Shape, places: ReadonlyMap<string, Place>, rttMs: number): string {
   const regions = Object.entries(shape).map(([name, nodes], at) => ({
     name,
     latitude: 10 * at,
     longitude: 10 * at,
-    nodes: nodes.map((node) => ({
-      name: node,
-      http: places.get(node)?.http,
-      peer: places.get(node)?.peer,
-      store: `./${node}`,
+    nodes: nodes.map(nodeStoreOf).map((node) => ({
+      ...node,
+      http: places.get(node.name)?.http,
+      peer: places.get(node.name)?.peer,
     })),
   }));
   const names = Object.keys(shape);

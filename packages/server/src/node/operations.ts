@@ -100,7 +100,7 @@ export class Operations {
     return Promise.all(
       placement.layout.regions.map(async ({ name, latitude, longitude, nodes }) => {
         const statuses = await Promise.all(nodes.map((node) => this.#nodeStatus(node)));
-        const known = statuses.filter(({ keys }) => keys !== null);
+        const known = oneOfEachStore(statuses.filter(({ keys }) => keys !== null));
         return {
           name,
           latitude,
@@ -187,6 +187,11 @@ export class Operations {
 
 function tooSlow(): Error {
   return new Error('the store does not answer');
+}
+
+/** Nodes that share a store tell of the same keys and bytes. */
+function oneOfEachStore<Status extends { readonly store: string }>(statuses: readonly Status[]): readonly Status[] {
+  return [...new Map(statuses.map((status) => [status.store, status])).values()];
 }
 
 function least(values: readonly (number | null)[]): number | null {

@@ -26,10 +26,12 @@ import { MERGE, mergeResult, READ, type ReadCall, readResult } from '@meridian/c
 import { decodeRecord, encodeRecord } from '@meridian/core/wire/record-codec';
 import { decodeStored } from '@meridian/core/wire/stored-record';
 import { vectorEntries, vectorOf } from '@meridian/core/wire/vector-entries';
+import { within } from './deadline.ts';
 import { type Attempt, firstSuccess } from './hedge.ts';
 import { HEDGE_MS, REPAIR_WAIT_MS } from './limits.ts';
 import type { NodeState } from './node-state.ts';
 import type { Peer } from './peers.ts';
+import { notCovered, quorumUnavailable, storeTooSlow } from './read-errors.ts';
 import { round } from './rounded.ts';
 import type { Hop, RequestOptions } from './service.ts';
 import { spread } from './spread.ts';
@@ -63,7 +65,8 @@ export class Reads {
   read(key: RecordKey, token: SessionToken, options: RequestOptions): Promise<ReadOutcome> {
     const { catalog } = this.#state;
     if (options.level === 'eventual') {
-      return catalog.isHeldHere(key) ? this.#readHere(key) : this.#readNearest(key, options);
+      if (!catalog.isHeldHere(key)) return this.#readNearest(key, options);
+      return this.#readHereFirst(key, null, options, () => this.#readHere(key));
     }
     return options.level === 'session' ? this.#readSession(key, token, options) : this.readQuorum(key, options);
   }
@@ -84,6 +87,25 @@ export class Reads {
       rounds: 0,
       stalenessMs: behindMs === null ? null : behindMs + ageMs,
     };
+  }
+
+  /** The database of a shared store may be away, or slow: then others have the key too. */
+  async #readHereFirst(
+    key: RecordKey,
+    token: SessionToken | null,
+    options: RequestOptions,
+    read: () => Promise<ReadOutcome>,
+  ): Promise<ReadOutcome> {
+    const { clock, store } = this.#state;
+    const here = read();
+    if (!store.shared) return here;
+    try {
+      return await within(clock, STORE_PATIENCE_MS, here, storeTooSlow);
+    } catch {
+      const leftMs = options.timeoutMs - STORE_PATIENCE_MS;
+      const others = this.#livePeers(key).map((peer) => this.#attempt(peer, key, token, options));
+      return this.#hedged([{ patienceMs: 0, run: () => within(clock, leftMs, here, storeTooSlow) }, ...others]);
+    }
   }
 
   /** How long ago this store is known to have held all that the others did; `null` where one was never heard. */
@@ -182,7 +204,8 @@ export class Reads {
   #readSession(key: RecordKey, token: SessionToken, options: RequestOptions): Promise<ReadOutcome> {
     const { catalog, coverage } = this.#state;
     const isHeldHere = catalog.isHeldHere(key);
-    if (isHeldHere && coverage.isCovered(key, token)) return this.#readCovered(key, token);
+    if (isHeldHere && coverage.isCovered(key, token))
+      return this.#readHereFirst(key, token, options, () => this.#readCovered(key, token));
     const attempts = this.#livePeers(key).map((peer) => this.#attempt(peer, key, token, options));
     const covered = this.#livePeers(key).map((peer) => knownToCover(peer, token));
     const ordered = [...attempts.filter((_a, at) => covered[at]), ...attempts.filter((_a, at) => !covered[at])];
@@ -374,25 +397,7 @@ function knownToCover(peer: Peer, token: SessionToken): boolean {
   return true;
 }
 
-export function quorumUnavailable(required: number, reached: number, missing: readonly Place[]): MeridianError {
-  const missingRegions = [...new Set(missing.map(({ region }) => region))];
-  const named = missingRegions.length > 0 ? `, missing ${missingRegions.join(', ')}` : '';
-  return new MeridianError(
-    'QUORUM_UNAVAILABLE',
-    `required ${required}, reached ${reached}${named}; nothing was written`,
-    {
-      required,
-      reached,
-      missingRegions,
-    },
-  );
-}
-
-function notCovered(): MeridianError {
-  return new MeridianError(
-    'SESSION_NOT_COVERED',
-    'no replica that holds all that this session has seen answered in time',
-  );
-}
-
 export const NO_TOKEN: SessionToken = EMPTY_VECTOR;
+
+/** Above what a database in the region takes on a busy day. */
+const STORE_PATIENCE_MS = 250;

@@ -54,7 +54,11 @@ export class Reads {
       },
     });
     this.#pool.on('error', () => counters.readsDisconnected++);
-    this.#pool.on('connect', (client) => this.#clients.add(client));
+    this.#pool.on('connect', (client) => {
+      this.#clients.add(client);
+      // The pool itself listens only to clients that nobody has: an error during `verify`, or a second one, would end the process.
+      client.on('error', () => undefined);
+    });
     this.#pool.on('remove', (client) => this.#clients.delete(client));
   }
 

@@ -48,6 +48,7 @@ class Bench {
     };
     const state = {
       self: { store: HERE },
+      store: {},
       clock: { soon: (fire: () => void) => this.#due.push(fire) },
       peers: { ofStore: (name: StoreName) => ({ node: `node of ${name}` }) },
       calls: { call },

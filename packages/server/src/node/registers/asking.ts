@@ -1,10 +1,12 @@
 import type { Accept, Question, Reply } from '@meridian/core/coordination/paxos/messages';
 import type { RegisterValue } from '@meridian/core/coordination/paxos/register';
 import type { NodeName, RecordKey, StoreName } from '@meridian/core/ids';
+import { MeridianError } from '@meridian/core/wire/errors';
 import { REGISTER, REGISTERS_MAX, type RegisterCall, registerResult } from '@meridian/core/wire/messages';
 import { withBytes } from '@meridian/core/wire/register-codec';
 import { encodeQuestions } from '@meridian/core/wire/register-question-codec';
 import { decodeReplies } from '@meridian/core/wire/register-reply-codec';
+import { within } from '../deadline.ts';
 import { CALLS_PENDING_MAX } from '../limits.ts';
 import type { NodeState } from '../node-state.ts';
 import type { Peer } from '../peers.ts';
@@ -90,9 +92,20 @@ export class Asking {
     const questions = group.map(({ question }) => question);
     const timeoutMs = group.reduce((longest, asked) => Math.max(longest, asked.timeoutMs), 0);
     const replied = isHere
-      ? this.#acceptors.answer(keys, questions, timeoutMs)
+      ? this.#askHere(keys, questions, timeoutMs)
       : this.#call((peers.ofStore(to) as Peer).node, keys, questions, (group[0] as Asked).requestId, timeoutMs);
     replied.then(settle, () => settle(undefined));
+  }
+
+  /** A shared store's database may be away for longer than a round has: then it goes on without this replica. */
+  #askHere(
+    keys: readonly RecordKey[],
+    questions: readonly Question[],
+    timeoutMs: number,
+  ): Promise<readonly (Reply | undefined)[]> {
+    const { clock, store } = this.#state;
+    const answered = this.#acceptors.answer(keys, questions, timeoutMs);
+    return store.shared ? within(clock, timeoutMs, answered, tooSlow) : answered;
   }
 
   async #call(
@@ -133,4 +146,8 @@ function* partsOf(group: readonly Asked[]): Generator<readonly Asked[]> {
 
 function bytesOf(question: Question): number {
   return question.kind === 'accept' ? (question.value?.body?.length ?? 0) : 0;
+}
+
+function tooSlow(): MeridianError {
+  return new MeridianError('REPLICA_UNAVAILABLE', 'this store did not answer in time');
 }

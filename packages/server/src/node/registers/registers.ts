@@ -8,6 +8,7 @@ import type { RecordKey, StoreId } from '@meridian/core/ids';
 import { type Replica as Place, quorumOf } from '@meridian/core/placement/preference-list';
 import { MeridianError } from '@meridian/core/wire/errors';
 import type { Random } from '../../ports/random.ts';
+import { within } from '../deadline.ts';
 import type { NodeState } from '../node-state.ts';
 import type { Hop } from '../service.ts';
 import type { Acceptors } from './acceptors.ts';
@@ -21,6 +22,8 @@ import type { KnownStores } from './known-stores.ts';
 import { OperationRun, ROUNDS_AHEAD, type RunOutcome } from './operation-run.ts';
 
 const PROPOSER_ID_LENGTH = 16;
+/** To look at what this replica has promised only spares a refusal: it is not worth a longer wait. */
+const HINT_MS_MAX = 100;
 export interface RegisterAnswer {
   readonly value: RegisterValue | null;
   readonly store: StoreId;
@@ -87,7 +90,7 @@ export class Registers {
       const places = this.#state.catalog.replicas(key);
       const setting = this.#settingOf(key, places, requestId);
       this.#cache.take(key);
-      const floor = await this.#acceptors.promisedRound(key);
+      const floor = await this.#promisedRound(key);
       const first = startIdentity(this.#proposer(places), setting.attempt(floor));
       this.#learn(key, await new OperationRun(setting, first, leftMs).run(first));
     });
@@ -118,7 +121,7 @@ export class Registers {
     ensureReachable(setting, 'nothing was written');
     const cached = this.#cache.take(key);
     // What this replica has promised to others would refuse a lower round: to look costs less than to be refused.
-    const promised = cached ? 0 : await this.#acceptors.promisedRound(key);
+    const promised = cached ? 0 : await this.#promisedRound(key);
     const floor = promised === 0 ? 0 : promised + ROUNDS_AHEAD;
     const first = startChange(this.#proposer(places), request, setting.attempt(floor), cached);
     if (cached && this.#state.bugs.has('ballot-kept-after-doubt')) this.#cache.put(key, cached);
@@ -132,6 +135,13 @@ export class Registers {
 
   #proposer(places: readonly Place[]) {
     return { id: this.#proposerId, required: this.#requiredOf(places), flaws: flawsOf(this.#state) };
+  }
+
+  /** Only a hint: where the database of this store is slow or away, a majority of others does without it. */
+  #promisedRound(key: RecordKey): Promise<number> {
+    const { clock, store } = this.#state;
+    const promised = this.#acceptors.promisedRound(key);
+    return store.shared ? within(clock, HINT_MS_MAX, promised, tooSlow).catch(() => 0) : promised;
   }
 
   #requiredOf(places: readonly Place[]): number {
@@ -197,4 +207,8 @@ function flawsOf({ bugs }: NodeState): PlantedFlaws | undefined {
     ),
   );
   return flaws;
+}
+
+function tooSlow(): MeridianError {
+  return new MeridianError('REPLICA_UNAVAILABLE', 'this store did not answer in time');
 }

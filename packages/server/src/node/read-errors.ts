@@ -1,0 +1,27 @@
+import type { Replica as Place } from '@meridian/core/placement/preference-list';
+import { MeridianError } from '@meridian/core/wire/errors';
+
+export function quorumUnavailable(required: number, reached: number, missing: readonly Place[]): MeridianError {
+  const missingRegions = [...new Set(missing.map(({ region }) => region))];
+  const named = missingRegions.length > 0 ? `, missing ${missingRegions.join(', ')}` : '';
+  return new MeridianError(
+    'QUORUM_UNAVAILABLE',
+    `required ${required}, reached ${reached}${named}; nothing was written`,
+    {
+      required,
+      reached,
+      missingRegions,
+    },
+  );
+}
+
+export function notCovered(): MeridianError {
+  return new MeridianError(
+    'SESSION_NOT_COVERED',
+    'no replica that holds all that this session has seen answered in time',
+  );
+}
+
+export function storeTooSlow(): MeridianError {
+  return new MeridianError('REPLICA_UNAVAILABLE', 'the store did not answer in time');
+}
