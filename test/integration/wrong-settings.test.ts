@@ -143,10 +143,10 @@ const CASES: readonly Case[] = [
     code: 2,
   },
   {
-    what: 'an engine that is not built',
+    what: 'a database without a user',
     args: SERVE,
     cluster: (text) => text.replace('./us-1', '"postgres://db/shop"'),
-    line: /store: PostgreSQL stores are not built yet/,
+    line: /nodes\[0\]\.store: the URL names no user/,
     code: 2,
   },
   {

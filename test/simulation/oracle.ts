@@ -116,6 +116,7 @@ export class Oracle implements StoreWatcher {
   /** What was acknowledged on this disk alone goes with it: that is what the level promises, and no more. */
   onWipe(lost: Member, holdersOf: (key: RecordKey) => readonly Member[]): void {
     if (lost.process) this.lostStores.add(lost.process.store.id);
+    this.registers.onLost(lost);
     for (const [name, { key, dot }] of this.#acknowledged) {
       const isElsewhere = holdersOf(key).some(
         ({ disk }) => disk !== lost.disk && disk.durableRecord(key) && covers(vectorOf(disk, key), dot),

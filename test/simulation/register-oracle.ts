@@ -57,6 +57,11 @@ export class RegisterOracle {
   /** Who holds a key. Set once the cluster stands. */
   holdersOf: (key: RecordKey) => readonly Member[] = () => [];
 
+  /** What a disk has said counts no more: it was lost, or its database went back. */
+  onLost({ disk }: Member): void {
+    this.#heights.delete(disk);
+  }
+
   onDurable(member: Member, key: RecordKey, state: RegisterState): void {
     this.#checkHeights(member, key, state);
     const register = this.#register(key);

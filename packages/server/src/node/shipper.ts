@@ -36,6 +36,8 @@ interface Follower {
   readonly stream: number;
   /** How far the index was walked for it. */
   walkedTo: Sequence;
+  /** Whether what was walked so far is a complete view of the index. */
+  isWhole: boolean;
   /** Where its cursor will stand once all that was sent has arrived: the next batch joins on there. */
   sentTo: Sequence;
   claim: Sequence;
@@ -72,6 +74,8 @@ export class Shipper {
   readonly #limits: StreamLimits;
   readonly #bugs: PlantedBugs;
   readonly #followers = new Map<NodeName, Follower>();
+  /** All that have ever followed this process. */
+  readonly #served = new Set<NodeName>();
   readonly #times: CommitTimes;
   readonly #startSequence: Sequence;
   readonly #onAheadOfSelf: (seen: Sequence, isSurelyBehind: boolean) => void;
@@ -145,14 +149,16 @@ export class Shipper {
     // Nothing was shipped to it yet in this life of the store: what it has seen, it saw before. Unless another node of this
     // store has shipped it since.
     const seen = Math.max(cursor, applied) as Sequence;
-    if (!former && seen > this.#startSequence && !this.#store.shared) this.#onAheadOfSelf(seen, true);
+    if (!this.#served.has(node) && seen > this.#startSequence && !this.#store.shared) this.#onAheadOfSelf(seen, true);
     if (this.#store.shared && seen > this.#store.sequence) this.#onAheadOfSelf(seen, false);
+    this.#served.add(node);
     const follower: Follower = {
       node,
       storeName,
       storeId: followerId,
       stream,
       walkedTo: cursor,
+      isWhole: false,
       sentTo: cursor,
       claim: applied,
       isFill,
@@ -224,7 +230,7 @@ export class Shipper {
     this.#times.add(commit.upTo, this.#clock.monotonicMs());
     for (const follower of this.#followers.values()) {
       if (follower.isReading) continue;
-      if (follower.walkedTo === commit.from && this.#hasRoom(follower)) {
+      if (follower.walkedTo === commit.from && this.#knowsItsEnd(follower) && this.#hasRoom(follower)) {
         this.#ship(follower, commit.rows, commit.upTo, commit.isWhole);
       } else {
         if (commit.rows.some((row) => this.#isWantedBy(follower, row))) {
@@ -244,7 +250,7 @@ export class Shipper {
   }
 
   #finishView(follower: Follower): void {
-    const isAtEnd = follower.walkedTo === this.#store.sequence;
+    const isAtEnd = follower.walkedTo === this.#store.sequence && this.#knowsItsEnd(follower);
     const owesClaim = isAtEnd && (follower.wholeTo < follower.walkedTo || follower.isFill);
     if (follower.isReading || !this.#hasRoom(follower) || !(owesClaim || follower.sentTo < follower.walkedTo)) return;
     this.#send(follower, [], follower.walkedTo, isAtEnd);
@@ -257,6 +263,14 @@ export class Shipper {
     );
   }
 
+  /**
+   * Of a store with one owner its sequence is the end of its index. A shared one may be further than this node has heard: rows
+   * that were passed by may have moved beyond, so only a page that ended with the index, or a commit behind one, is an end.
+   */
+  #knowsItsEnd(follower: Follower): boolean {
+    return follower.isWhole || !this.#store.shared;
+  }
+
   #markWanted(follower: Follower, from: Sequence, upTo: Sequence): void {
     if (upTo <= follower.wantedTo) return;
     if (follower.claim >= follower.wantedTo) follower.wantedFrom = from;
@@ -264,7 +278,8 @@ export class Shipper {
   }
 
   #pump(follower: Follower): void {
-    if (follower.isReading || follower.walkedTo >= this.#store.sequence || !this.#hasRoom(follower)) return;
+    const isAtEnd = follower.walkedTo >= this.#store.sequence && this.#knowsItsEnd(follower);
+    if (follower.isReading || isAtEnd || !this.#hasRoom(follower)) return;
     follower.isReading = true;
     // One batch a tick: live requests get their turn between two.
     this.#clock.soon(() => {
@@ -292,6 +307,7 @@ export class Shipper {
       .map((row) => [row.key, row.record] as const);
     if (wanted.length > 0) this.#markWanted(follower, follower.walkedTo, upTo);
     follower.walkedTo = upTo;
+    follower.isWhole = isWhole;
     // Where nothing of it was for this follower, it is told with the next batch or the next tick.
     if (wanted.length > 0) this.#send(follower, wanted, upTo, isWhole);
   }
@@ -330,6 +346,7 @@ export class Shipper {
     if (!isSent) {
       // Nothing is lost: the follower asks again from its cursor once it hears of this store's sequence.
       follower.walkedTo = follower.sentTo;
+      follower.isWhole = false;
       return;
     }
     const bytes = rows.reduce((sum, [, record]) => sum + record.length, 0);
