@@ -18,8 +18,8 @@ export interface Options {
 
 export const HELP = `Measures Meridian beside a bare Fastify route, beside etcd and pgbench where they are installed, on this machine, and prints ratios.
 
-  npm run bench                    everything, under 6 minutes
-  npm run bench -- --quick         everything, coarser, under 90 seconds
+  npm run bench                    everything, under 8 minutes
+  npm run bench -- --quick         everything, coarser, under 3 minutes
   npm run bench -- --only put      one part, or several: --only get --only put
                                    (${PARTS.join(', ')})
   npm run bench -- --rounds 9      more rounds (odd numbers have a true median)

@@ -85,7 +85,13 @@ export class Oracle implements StoreWatcher {
 
   #witness(key: RecordKey, record: VersionedRecord): void {
     if (namespaceIdOf(key) === CATALOG_NAMESPACE) return;
+    const bodies = new Set<string>();
     for (const sibling of record.siblings) {
+      // Clients write each body once.
+      const text = sibling.body === null ? undefined : textOf(sibling.body);
+      if (text !== undefined && bodies.has(text))
+        throw new InvariantBroken(7, `${text} of ${key} stands beside itself: one write was made twice`);
+      if (text !== undefined) bodies.add(text);
       const name = dotText(sibling.dot);
       const body = `${key}|${textOf(sibling.body)}`;
       const known = this.#bodyOfDot.get(name);
