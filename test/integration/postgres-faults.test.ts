@@ -181,10 +181,11 @@ describe('the record of turns', () => {
     const [database, other] = [await behindProxy({ turnsKept: 1 }), await direct({ turnsKept: 1 })];
     await append(database, 'list', 'a');
     proxy.onNextCommit('answer lost');
+    // Before the commit, not after: else the node may have found its turn already, or the server never have heard of it.
+    proxy.refuseNew();
     const turn = append(database, 'list', 'b');
     const failed = turn.catch((failure: unknown) => failure);
-    await eventually(() => Promise.resolve(proxy.pending === 0), { what: 'the commit', everyMs: 1 });
-    proxy.refuse();
+    await eventually(async () => (await read(other, 'list')) === 'a b', { what: 'the commit', everyMs: 5 });
     for (let at = 0; at < 130; at++) await put(other, 'k', `${at}`);
     proxy.accept();
     expect(await failed).toMatchObject({ name: 'StoreFailedError', isDoubtful: true });
@@ -266,7 +267,7 @@ describe('a node that stops in the middle of its turn', () => {
     await eventually(() => Promise.resolve(proxy.pending === 0), { what: 'the commit', everyMs: 1 });
     const began = performance.now();
     await append(other, 'list', 'c');
-    expect(performance.now() - began).toBeLessThan(4_500);
+    expect(performance.now() - began).toBeLessThan(6_000);
     await turn;
     expect(await read(other, 'list')).toBe('a c b');
   });

@@ -47,8 +47,13 @@ export class PostgresProxy {
 
   /** Breaks all connections, and takes no new ones until `accept`. */
   refuse(): void {
-    this.#isRefusing = true;
+    this.refuseNew();
     this.cut();
+  }
+
+  /** Those there are stay. */
+  refuseNew(): void {
+    this.#isRefusing = true;
   }
 
   accept(): void {
