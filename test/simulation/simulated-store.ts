@@ -7,6 +7,7 @@ import {
   type StoreName,
   storeIdFor,
 } from '@meridian/core/ids';
+import { noted, noteReplaced, renewed, withoutPositions } from '@meridian/server/adapters/amendments';
 import type { FlushChanges, StoreState } from '@meridian/server/adapters/flush';
 import { GroupCommit } from '@meridian/server/adapters/group-commit';
 import type { CancelTimer, Clock } from '@meridian/server/ports/clock';
@@ -235,11 +236,11 @@ export class SimulatedStore implements Store {
   }
 
   renewId(): Promise<void> {
-    return this.#group.renewId(this.#newId());
+    return this.#group.amend(renewed(this.id, this.#newId()));
   }
 
   forgetPositions(): Promise<void> {
-    return this.#group.forgetPositions();
+    return this.#group.amend(withoutPositions);
   }
 
   note(name: string): string | undefined {
@@ -247,11 +248,11 @@ export class SimulatedStore implements Store {
   }
 
   setNote(name: string, text: string): Promise<void> {
-    return this.#group.setNote(name, text);
+    return this.#group.amend(noted(name, text));
   }
 
   replaceNote(name: string, expected: string | undefined, text: string): Promise<boolean> {
-    return this.#group.replaceNote(name, expected, text);
+    return this.#group.amend(noteReplaced(name, expected, text));
   }
 
   figures(): Promise<StoreFigures> {

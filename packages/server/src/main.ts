@@ -4,7 +4,9 @@ import type { RunningNode, ServeOptions } from './cli/dependencies.ts';
 import { run } from './cli/program.ts';
 import type { ClusterNode } from './config/cluster-file.ts';
 import type { NodeSettings } from './config/settings.ts';
+import type { Clock } from './ports/clock.ts';
 import type { Log } from './ports/log.ts';
+import type { Random } from './ports/random.ts';
 import type { Store } from './ports/store.ts';
 
 /**
@@ -75,7 +77,8 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
   const wan = settings.wanLab
     ? wanTransport(tcp, { region, regions, regionOf, rtt, clock: systemClock, random: systemRandom })
     : undefined;
-  const { store, storeFigures } = await openStore(place.node, settings, log);
+  const system = { clock: systemClock, random: systemRandom, log };
+  const { store, storeFigures } = await openStore(place.node, settings, system);
   const metrics = new Metrics({ node, region });
   const meridian = new MeridianNode({
     node,
@@ -136,6 +139,13 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
   return { log, stop };
 }
 
+/** What adapters take from the machine. */
+interface System {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
 interface OpenedStore {
   readonly store: Store;
   /** What its adapters count, by the names of their metrics. */
@@ -143,32 +153,28 @@ interface OpenedStore {
 }
 
 /** The adapter that a node's place in the cluster file asks for. */
-async function openStore(place: ClusterNode, settings: NodeSettings, log: Log): Promise<OpenedStore> {
+async function openStore(place: ClusterNode, settings: NodeSettings, system: System): Promise<OpenedStore> {
   const storeName = place.storeName as StoreName;
+  const { random, log } = system;
   const onError = (error: unknown): void => log.error({ reason: (error as Error).message }, 'the store failed');
-  const { systemRandom } = await import('./adapters/system/system-random.ts');
   const { storePlace } = await import('./config/store-place.ts');
   if (storePlace(place.store)?.kind === 'postgres') {
-    const shared = await openShared(place, onError);
-    return place.cache === undefined ? shared : withCache(shared, place.cache, log);
+    const shared = await openShared(place, system, onError);
+    return place.cache === undefined ? shared : withCache(shared, place.cache, system);
   }
   const { openLmdbStore } = await import('./adapters/lmdb/lmdb-store.ts');
   const reserveBytes = settings.diskReserveBytes;
-  const store = await openLmdbStore({ path: place.store, storeName, random: systemRandom, reserveBytes, onError });
+  const store = await openLmdbStore({ path: place.store, storeName, random, reserveBytes, onError });
   return { store, storeFigures: () => ({}) };
 }
 
-async function openShared(place: ClusterNode, onError: (error: unknown) => void): Promise<OpenedStore> {
-  const [{ openPostgresDatabase }, { SharedStore }, { parsePostgresUrl }, { systemClock }, { systemRandom }] =
-    await Promise.all([
-      import('./adapters/postgres/postgres-database.ts'),
-      import('./adapters/shared/shared-store.ts'),
-      import('./config/postgres-url.ts'),
-      import('./adapters/system/system-clock.ts'),
-      import('./adapters/system/system-random.ts'),
-    ]);
+async function openShared(place: ClusterNode, system: System, onError: (error: unknown) => void): Promise<OpenedStore> {
+  const [{ openPostgresDatabase }, { SharedStore }, { parsePostgresUrl }] = await Promise.all([
+    import('./adapters/postgres/postgres-database.ts'),
+    import('./adapters/shared/shared-store.ts'),
+    import('./config/postgres-url.ts'),
+  ]);
   const storeName = place.storeName as StoreName;
-  const system = { clock: systemClock, random: systemRandom };
   const settings = parsePostgresUrl(place.store, process.env);
   const database = await openPostgresDatabase({ settings, storeName, ...system });
   const store = new SharedStore({ database, storeName, ...system, onError });
@@ -180,18 +186,16 @@ async function openShared(place: ClusterNode, onError: (error: unknown) => void)
 }
 
 /** A cache that is away stops no start: it is asked once it is there. */
-async function withCache({ store, storeFigures }: OpenedStore, url: string, log: Log): Promise<OpenedStore> {
-  const [{ CachedStore }, { RedisCache }, { parseRedisUrl }, { systemClock }, { systemRandom }] = await Promise.all([
+async function withCache({ store, storeFigures }: OpenedStore, url: string, system: System): Promise<OpenedStore> {
+  const [{ CachedStore }, { RedisCache }, { parseRedisUrl }] = await Promise.all([
     import('./adapters/cached-store.ts'),
     import('./adapters/redis/redis-cache.ts'),
     import('./config/redis-url.ts'),
-    import('./adapters/system/system-clock.ts'),
-    import('./adapters/system/system-random.ts'),
   ]);
   const settings = parseRedisUrl(url, 'cache');
   const password = settings.passwordFile ? readFileSync(settings.passwordFile, 'utf8').trim() : settings.password;
-  const cache = new RedisCache({ ...settings, password, clock: systemClock, random: systemRandom });
-  const cached = new CachedStore({ ...settings, store, cache, clock: systemClock, log });
+  const cache = new RedisCache({ ...settings, ...system, password });
+  const cached = new CachedStore({ ...settings, ...system, store, cache });
   const cacheFigures = (): Record<string, number> => {
     const { breaker, ...counts } = cached.cacheFigures;
     const all = { ...counts, breakerClosed: breaker === 'closed' ? 1 : 0 };

@@ -1,8 +1,7 @@
-import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
+import type { RecordKey } from '@meridian/core/ids';
 import { type Commit, type Decide, StoreFailedError } from '../ports/store.ts';
+import type { Amendment } from './amendments.ts';
 import {
-  type Draft,
-  extended,
   FLUSH_KEYS_MAX,
   Flush,
   type FlushChanges,
@@ -78,32 +77,9 @@ export class GroupCommit {
     return this.#ask(keys, decide, undefined);
   }
 
-  renewId(id: StoreId): Promise<void> {
-    return this.#ask(NO_KEYS, undefined, (draft) => {
-      const sequence = draft.sequence as Sequence;
-      draft.positions = extended(draft.positions, draft.id, { cursor: sequence, applied: sequence, isFilled: true });
-      draft.id = id;
-    });
-  }
-
-  forgetPositions(): Promise<void> {
-    return this.#ask(NO_KEYS, undefined, (draft) => {
-      if (draft.positions.size > 0) draft.positions = new Map();
-    });
-  }
-
-  setNote(name: string, text: string): Promise<void> {
-    return this.#ask(NO_KEYS, undefined, (draft) => {
-      if (draft.notes.get(name) !== text) draft.notes = extended(draft.notes, name, text);
-    });
-  }
-
-  replaceNote(name: string, expected: string | undefined, text: string): Promise<boolean> {
-    return this.#ask(NO_KEYS, undefined, (draft) => {
-      if (draft.notes.get(name) !== expected) return false;
-      draft.notes = extended(draft.notes, name, text);
-      return true;
-    });
+  /** Resolves with what it gave, once it is durable. */
+  amend<Result>(amendment: Amendment<Result>): Promise<Result> {
+    return this.#ask(NO_KEYS, undefined, amendment);
   }
 
   /** Refuses what comes from now on; resolves once all that was asked for before is settled. */
@@ -123,7 +99,7 @@ export class GroupCommit {
   #ask<Result>(
     keys: readonly RecordKey[],
     decide: Decide<Result> | undefined,
-    amend: ((draft: Draft) => unknown) | undefined,
+    amend: Amendment | undefined,
   ): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
       if (this.#isHalted) return;

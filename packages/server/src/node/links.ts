@@ -22,11 +22,6 @@ export class Links {
     this.#state = state;
   }
 
-  /** Whether what a store does once, whatever the number of its nodes, is for this node to do. */
-  get isLeader(): boolean {
-    return this.#liveNodes()[0] === this.#state.self.node;
-  }
-
   /** Whether this node follows an origin for its store. */
   isFollowedHere(origin: StoreName): boolean {
     const peer = this.#state.peers.ofStore(origin);

@@ -26,10 +26,10 @@ import type { StoredRow } from '../ports/store.ts';
 import type { KeyValues } from './key-values.ts';
 import { LIST_BYTES_MAX } from './limits.ts';
 import type { NodeState } from './node-state.ts';
-import type { Reads } from './reads.ts';
 import type { ChosenMarks } from './registers/chosen-marks.ts';
 import { round } from './rounded.ts';
 import type { Hop, KeyRange, Level, ListAnswer, ListItem, RequestOptions, SeenValue } from './service.ts';
+import { stalenessMs } from './staleness.ts';
 import { isRelaxed } from './strong-key-values.ts';
 import type { Tokens } from './tokens.ts';
 
@@ -64,15 +64,13 @@ const EXACT_AT_ONCE = 32;
 export class Listing {
   readonly #state: NodeState;
   readonly #keyValues: KeyValues;
-  readonly #reads: Reads;
   readonly #marks: ChosenMarks;
   readonly #tokens: Tokens;
 
-  constructor(state: NodeState, keyValues: KeyValues, reads: Reads, marks: ChosenMarks, tokens: Tokens) {
+  constructor(state: NodeState, keyValues: KeyValues, marks: ChosenMarks, tokens: Tokens) {
     this.#marks = marks;
     this.#state = state;
     this.#keyValues = keyValues;
-    this.#reads = reads;
     this.#tokens = tokens;
   }
 
@@ -331,7 +329,7 @@ export class Listing {
       rows: page.rows.map((row: StoredRow) => [row.key, this.#marks.knownBytes(row.key, row.record)] as const),
       isComplete: page.isComplete,
       isFilled: filling.isFilled(),
-      stalenessMs: this.#reads.stalenessMs(namespaceIdOf(from)),
+      stalenessMs: stalenessMs(this.#state, namespaceIdOf(from)),
     };
   }
 

@@ -5,6 +5,7 @@ import { inBackground } from './background.ts';
 import { PING_MS } from './limits.ts';
 import type { NodeParts } from './parts.ts';
 import { ServiceFacade } from './service-facade.ts';
+import { stalenessMs } from './staleness.ts';
 import { type Wiring, wireNode } from './wiring.ts';
 
 /** How long a stopping node waits for its last writes to reach those who follow it. */
@@ -111,13 +112,13 @@ export class MeridianNode extends ServiceFacade {
 
   /** For observability and the simulator: what the parts count. */
   figures() {
-    const { state, shipper, following, reads, operations } = this.#wiring;
+    const { state, shipper, following, operations } = this.#wiring;
     return {
       ...state.metrics,
       shipping: shipper.figures(),
       following: following.figures(),
       callsPending: state.calls.pendingCount,
-      stalenessMs: reads.stalenessMs(),
+      stalenessMs: stalenessMs(state),
       peers: operations.peersHealth(),
       sequence: this.#parts.store.sequence,
       unsettled: this.#wiring.settling.count,

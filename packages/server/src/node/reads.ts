@@ -12,7 +12,6 @@ import {
 import type { SessionToken } from '@meridian/core/coordination/session';
 import { isWriteDecided } from '@meridian/core/coordination/write';
 import {
-  type NamespaceId,
   type NodeName,
   namespaceIdOf,
   type RecordKey,
@@ -75,7 +74,7 @@ export class Reads {
     const { self, replica, metrics } = this.#state;
     const { record, ageMs } = await replica.readRecent(key, isEnough);
     metrics.readsLocal += 1;
-    const behindMs = this.stalenessMs(namespaceIdOf(key));
+    const behindMs = stalenessMs(this.#state, namespaceIdOf(key));
     return {
       record: record && decodeStored(record),
       node: self.node,
@@ -106,11 +105,6 @@ export class Reads {
       const others = this.#livePeers(key).map((peer) => this.#attempt(peer, key, token, options));
       return this.#hedged([{ patienceMs: 0, run: () => within(clock, leftMs, here, storeTooSlow) }, ...others]);
     }
-  }
-
-  /** How long ago this store is known to have held all that the others did; `null` where one was never heard. */
-  stalenessMs(id?: NamespaceId): number | null {
-    return stalenessMs(this.#state, id);
   }
 
   #placesNearestFirst(key: RecordKey): readonly Place[] {
@@ -196,7 +190,7 @@ export class Reads {
       bytes ? this.#known(key, bytes) : null,
       replica.storeId,
       filling.isFilled(),
-      this.stalenessMs(namespaceIdOf(key)),
+      stalenessMs(this.#state, namespaceIdOf(key)),
     ];
   }
 

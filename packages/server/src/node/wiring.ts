@@ -50,7 +50,6 @@ export interface Wiring extends ServiceParts {
   readonly siblings: Siblings;
   readonly comparing: Comparing;
   readonly purge: Purge;
-  readonly reads: Reads;
   readonly marks: ChosenMarks;
   readonly news: ChosenNews;
   readonly settling: Settling;
@@ -118,7 +117,7 @@ export function wireNode(parts: NodeParts): Wiring {
   const strong = new StrongKeyValues(state, registerRequests, relaxedReads, tokens);
   const namespaces = new Namespaces(state, reads, registers, placement.layout);
   const keyValues = new KeyValues(state, namespaces, reads, writes, strong, tokens, parts.meter);
-  const listing = new Listing(state, keyValues, reads, marks, tokens);
+  const listing = new Listing(state, keyValues, marks, tokens);
   const intake = new Intake(state, namespaces);
   const sync = new Sync(state, namespaces, listing);
   const comparing = new Comparing(state, sync);
@@ -147,7 +146,6 @@ export function wireNode(parts: NodeParts): Wiring {
     siblings,
     comparing,
     purge,
-    reads,
     marks,
     news,
     settling,

@@ -19,6 +19,7 @@ import {
   StoreFullError,
   StoreOpenError,
 } from '../../ports/store.ts';
+import { noted, noteReplaced, renewed, withoutPositions } from '../amendments.ts';
 import type { FlushChanges, StoreState } from '../flush.ts';
 import { GroupCommit } from '../group-commit.ts';
 import { CommitLog } from './commit-log.ts';
@@ -261,11 +262,11 @@ class LmdbStore implements Store {
   }
 
   renewId(): Promise<void> {
-    return this.#group.renewId(storeIdFor(this.#storeName, this.#random.id(ID_LENGTH)));
+    return this.#group.amend(renewed(this.id, storeIdFor(this.#storeName, this.#random.id(ID_LENGTH))));
   }
 
   forgetPositions(): Promise<void> {
-    return this.#group.forgetPositions();
+    return this.#group.amend(withoutPositions);
   }
 
   note(name: string): string | undefined {
@@ -273,11 +274,11 @@ class LmdbStore implements Store {
   }
 
   setNote(name: string, text: string): Promise<void> {
-    return this.#group.setNote(name, text);
+    return this.#group.amend(noted(name, text));
   }
 
   replaceNote(name: string, expected: string | undefined, text: string): Promise<boolean> {
-    return this.#group.replaceNote(name, expected, text);
+    return this.#group.amend(noteReplaced(name, expected, text));
   }
 
   figures(): Promise<StoreFigures> {

@@ -23,6 +23,7 @@ import {
   StoreFailedError,
   type StoreFigures,
 } from '../../ports/store.ts';
+import { noted, noteReplaced, renewed, withoutPositions } from '../amendments.ts';
 import type { FlushChanges } from '../flush.ts';
 import { CommitLine } from './commit-line.ts';
 import { ReadBatches } from './read-batches.ts';
@@ -152,12 +153,12 @@ export class SharedStore implements Store {
   }
 
   async renewId(): Promise<void> {
-    await this.#turns.renewId(this.#state.id, storeIdFor(this.#storeName, this.#random.id(ID_LENGTH)));
+    await this.#turns.amend(renewed(this.#state.id, storeIdFor(this.#storeName, this.#random.id(ID_LENGTH))));
     this.#isRegressed = false;
   }
 
   forgetPositions(): Promise<void> {
-    return this.#turns.forgetPositions();
+    return this.#turns.amend(withoutPositions);
   }
 
   note(name: string): string | undefined {
@@ -165,11 +166,11 @@ export class SharedStore implements Store {
   }
 
   setNote(name: string, text: string): Promise<void> {
-    return this.#turns.setNote(name, text);
+    return this.#turns.amend(noted(name, text));
   }
 
   replaceNote(name: string, expected: string | undefined, text: string): Promise<boolean> {
-    return this.#turns.replaceNote(name, expected, text);
+    return this.#turns.amend(noteReplaced(name, expected, text));
   }
 
   figures(): Promise<StoreFigures> {

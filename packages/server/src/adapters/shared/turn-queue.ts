@@ -1,7 +1,8 @@
-import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
+import type { RecordKey } from '@meridian/core/ids';
 import type { CancelTimer, Clock } from '../../ports/clock.ts';
 import { type Decide, StoreFailedError } from '../../ports/store.ts';
-import { type Draft, extended, FLUSH_KEYS_MAX, Flush, type FlushChanges, type FlushRequest } from '../flush.ts';
+import type { Amendment } from '../amendments.ts';
+import { FLUSH_KEYS_MAX, Flush, type FlushChanges, type FlushRequest } from '../flush.ts';
 import type { SharedDatabase, SharedState, SharedTurn } from './shared-database.ts';
 
 interface Request extends FlushRequest {
@@ -53,34 +54,9 @@ export class TurnQueue {
     return this.#ask(keys, decide, undefined);
   }
 
-  /** Of one that was renewed by another meanwhile nothing is changed. */
-  renewId(former: StoreId, id: StoreId): Promise<void> {
-    return this.#ask(NO_KEYS, undefined, (draft) => {
-      if (draft.id !== former) return;
-      const sequence = draft.sequence as Sequence;
-      draft.positions = extended(draft.positions, draft.id, { cursor: sequence, applied: sequence, isFilled: true });
-      draft.id = id;
-    });
-  }
-
-  forgetPositions(): Promise<void> {
-    return this.#ask(NO_KEYS, undefined, (draft) => {
-      if (draft.positions.size > 0) draft.positions = new Map();
-    });
-  }
-
-  setNote(name: string, text: string): Promise<void> {
-    return this.#ask(NO_KEYS, undefined, (draft) => {
-      if (draft.notes.get(name) !== text) draft.notes = extended(draft.notes, name, text);
-    });
-  }
-
-  replaceNote(name: string, expected: string | undefined, text: string): Promise<boolean> {
-    return this.#ask(NO_KEYS, undefined, (draft) => {
-      if (draft.notes.get(name) !== expected) return false;
-      draft.notes = extended(draft.notes, name, text);
-      return true;
-    });
+  /** Resolves with what it gave, once it is durable. */
+  amend<Result>(amendment: Amendment<Result>): Promise<Result> {
+    return this.#ask(NO_KEYS, undefined, amendment);
   }
 
   /** Refuses what comes from now on; resolves once all that was asked for before is settled. */
@@ -93,7 +69,7 @@ export class TurnQueue {
   #ask<Result>(
     keys: readonly RecordKey[],
     decide: Decide<Result> | undefined,
-    amend: ((draft: Draft) => unknown) | undefined,
+    amend: Amendment | undefined,
   ): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
       if (this.#isClosed) {

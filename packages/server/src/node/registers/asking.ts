@@ -1,7 +1,6 @@
 import type { Accept, Question, Reply } from '@meridian/core/coordination/paxos/messages';
 import type { RegisterValue } from '@meridian/core/coordination/paxos/register';
 import type { NodeName, RecordKey, StoreName } from '@meridian/core/ids';
-import { MeridianError } from '@meridian/core/wire/errors';
 import { REGISTER, REGISTERS_MAX, type RegisterCall, registerResult } from '@meridian/core/wire/messages';
 import { withBytes } from '@meridian/core/wire/register-codec';
 import { encodeQuestions } from '@meridian/core/wire/register-question-codec';
@@ -10,6 +9,7 @@ import { within } from '../deadline.ts';
 import { CALLS_PENDING_MAX } from '../limits.ts';
 import type { NodeState } from '../node-state.ts';
 import type { Peer } from '../peers.ts';
+import { storeTooSlow } from '../read-errors.ts';
 import type { Acceptors } from './acceptors.ts';
 
 /** Bytes of values after which a call takes no more questions. One question is never divided. */
@@ -105,7 +105,7 @@ export class Asking {
   ): Promise<readonly (Reply | undefined)[]> {
     const { clock, store } = this.#state;
     const answered = this.#acceptors.answer(keys, questions, timeoutMs);
-    return store.shared ? within(clock, timeoutMs, answered, tooSlow) : answered;
+    return store.shared ? within(clock, timeoutMs, answered, storeTooSlow) : answered;
   }
 
   async #call(
@@ -146,8 +146,4 @@ function* partsOf(group: readonly Asked[]): Generator<readonly Asked[]> {
 
 function bytesOf(question: Question): number {
   return question.kind === 'accept' ? (question.value?.body?.length ?? 0) : 0;
-}
-
-function tooSlow(): MeridianError {
-  return new MeridianError('REPLICA_UNAVAILABLE', 'this store did not answer in time');
 }

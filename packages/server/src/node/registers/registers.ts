@@ -10,6 +10,7 @@ import { MeridianError } from '@meridian/core/wire/errors';
 import type { Random } from '../../ports/random.ts';
 import { within } from '../deadline.ts';
 import type { NodeState } from '../node-state.ts';
+import { storeTooSlow } from '../read-errors.ts';
 import type { Hop } from '../service.ts';
 import type { Acceptors } from './acceptors.ts';
 import { Asking } from './asking.ts';
@@ -141,7 +142,7 @@ export class Registers {
   #promisedRound(key: RecordKey): Promise<number> {
     const { clock, store } = this.#state;
     const promised = this.#acceptors.promisedRound(key);
-    return store.shared ? within(clock, HINT_MS_MAX, promised, tooSlow).catch(() => 0) : promised;
+    return store.shared ? within(clock, HINT_MS_MAX, promised, storeTooSlow).catch(() => 0) : promised;
   }
 
   #requiredOf(places: readonly Place[]): number {
@@ -207,8 +208,4 @@ function flawsOf({ bugs }: NodeState): PlantedFlaws | undefined {
     ),
   );
   return flaws;
-}
-
-function tooSlow(): MeridianError {
-  return new MeridianError('REPLICA_UNAVAILABLE', 'this store did not answer in time');
 }

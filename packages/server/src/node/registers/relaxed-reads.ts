@@ -5,6 +5,7 @@ import type { Served } from '../answer-heads.ts';
 import type { NodeState } from '../node-state.ts';
 import { NO_TOKEN, type Reads } from '../reads.ts';
 import type { RequestOptions } from '../service.ts';
+import { stalenessMs } from '../staleness.ts';
 import type { ChosenMarks } from './chosen-marks.ts';
 import type { Settling } from './settling.ts';
 
@@ -31,17 +32,17 @@ export class RelaxedReads {
   async read(key: RecordKey, options: RequestOptions): Promise<RelaxedAnswer> {
     const { catalog, self, replica, metrics } = this.#state;
     if (!catalog.isHeldHere(key)) {
-      const { record, stalenessMs, ...served } = await this.#reads.read(key, NO_TOKEN, options);
+      const { record, stalenessMs: behindMs, ...served } = await this.#reads.read(key, NO_TOKEN, options);
       const sibling = record?.siblings[0];
       const value = sibling
         ? { ...sibling, version: sibling.dot.sequence, writer: sibling.dot.store, requests: [] }
         : null;
-      return { value, served, stalenessMs };
+      return { value, served, stalenessMs: behindMs };
     }
     metrics.readsLocal += 1;
     const served = { ...self.whoAmI(), asked: 1, answered: 1, hops: [], rounds: 0 };
     const value = this.#known(key, await replica.readBytes(key));
-    return { value, served, stalenessMs: this.#reads.stalenessMs(namespaceIdOf(key)) };
+    return { value, served, stalenessMs: stalenessMs(this.#state, namespaceIdOf(key)) };
   }
 
   #known(key: RecordKey, bytes: Uint8Array | undefined): RegisterValue | null {
