@@ -11,8 +11,11 @@ import type { MeridianNode } from './node.ts';
 import { NO_BUGS } from './planted-bugs.ts';
 import type { ReadAnswer, RequestOptions } from './service.ts';
 
-/** Region name -> how many nodes, each on a store of its own. Nodes and stores are called `<region>-1`, `<region>-2`. */
-export type Regions = Readonly<Record<string, number>>;
+/**
+ * Region name -> how many nodes, each on a store of its own; or how many on one. Nodes are called `<region>-1`, `<region>-2`, and
+ * each store like the first of its nodes.
+ */
+export type Regions = Readonly<Record<string, number | { readonly sharing: number }>>;
 
 export const THREE_REGIONS: Regions = { us: 1, eu: 1, ap: 1 };
 
@@ -172,17 +175,19 @@ export function layoutOf(regions: Regions): Layout {
   };
 }
 
-function regionOf(name: RegionName, count: number): LayoutRegion {
-  const names = Array.from({ length: count }, (_none, at) => `${name}-${at + 1}`);
+function regionOf(name: RegionName, count: Regions[string]): LayoutRegion {
+  const length = typeof count === 'number' ? count : count.sharing;
+  const names = Array.from({ length }, (_none, at) => `${name}-${at + 1}`);
+  const stores = typeof count === 'number' ? names : names.slice(0, 1);
   return {
     name,
     latitude: 0,
     longitude: 0,
-    stores: names.map((store) => ({ name: store as StoreName, region: name, capacity: 1 })),
+    stores: stores.map((store) => ({ name: store as StoreName, region: name, capacity: 1 })),
     nodes: names.map((node) => ({
       name: node as NodeName,
       region: name,
-      store: node as StoreName,
+      store: (stores.includes(node) ? node : stores[0]) as StoreName,
       http: '-',
       peer: '-',
     })),

@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import { SimulatedServer } from '../../../../test/simulation/simulated-database.ts';
+import { onCluster, optionsOf, type TestCluster } from './cluster.testing.ts';
+
+const ONE_SHARED = { us: 1, eu: { sharing: 2 }, ap: 1 };
+
+function database(cluster: TestCluster): SimulatedServer {
+  const { disk } = cluster.member('eu-1');
+  if (disk instanceof SimulatedServer) return disk;
+  throw new Error('eu-1 stands on no database');
+}
+
+const merged = (cluster: TestCluster, node: string): number => cluster.node(node).figures().following.rowsMerged;
+const sent = (cluster: TestCluster, node: string): number => cluster.node(node).figures().shipping.rowsSent;
+
+describe('two nodes on one store', () => {
+  it('are one replica: each shows at once what was written through the other, to its session too', () =>
+    onCluster(ONE_SHARED, async (cluster) => {
+      const written = await cluster.put('eu-1', 'key', 'one');
+      expect(await cluster.get('eu-2', 'key')).toEqual(['one']);
+      const options = optionsOf({ level: 'session', session: written.head.session });
+      const read = await cluster.node('eu-2').get('default', 'key', options);
+      expect(read.head.receipt.node).toBe('eu-2');
+      expect(read.head.receipt.store).toBe(written.head.receipt.store);
+    }));
+
+  it('take in what comes over a link once, and ship over it once', () =>
+    onCluster(ONE_SHARED, async (cluster) => {
+      const before = ['eu-1', 'eu-2'].map((node) => [merged(cluster, node), sent(cluster, node)]);
+      for (let at = 0; at < 20; at++) await cluster.put('us-1', `key-${at}`, 'from us');
+      for (let at = 0; at < 20; at++) await cluster.put(at % 2 === 0 ? 'eu-1' : 'eu-2', `eu-${at}`, 'from eu');
+      await cluster.settle();
+      const after = ['eu-1', 'eu-2'].map((node) => [merged(cluster, node), sent(cluster, node)]);
+      const rows = (which: number): number =>
+        after.reduce((sum, figures, at) => sum + (figures[which] as number) - (before[at]?.[which] as number), 0);
+      expect(rows(0)).toBe(20);
+      // To us and to ap.
+      expect(rows(1)).toBe(40);
+      for (const node of ['us-1', 'ap-1']) expect(await cluster.get(node, 'eu-19')).toEqual(['from eu']);
+    }));
+
+  it.each(['eu-1', 'eu-2'])('go on with all links within seconds after %s has died', (dead) =>
+    onCluster(ONE_SHARED, async (cluster) => {
+      const alive = dead === 'eu-1' ? 'eu-2' : 'eu-1';
+      cluster.crash(dead);
+      await cluster.put(alive, 'out', 'one');
+      await cluster.put('us-1', 'in', 'one');
+      await cluster.time.sleep(4_000);
+      expect(await cluster.get('us-1', 'out')).toEqual(['one']);
+      expect(await cluster.get('ap-1', 'out')).toEqual(['one']);
+      expect(await cluster.get(alive, 'in')).toEqual(['one']);
+    }),
+  );
+
+  it('take no new id where one of them starts beside the other, though no other region is to be had', () =>
+    onCluster(ONE_SHARED, async (cluster) => {
+      await cluster.put('eu-1', 'key', 'one');
+      await cluster.settle();
+      for (const eu of ['eu-1', 'eu-2']) for (const other of ['us-1', 'ap-1']) cluster.split(eu, other);
+      const former = cluster.storeId('eu-1');
+      cluster.crash('eu-2');
+      await cluster.start('eu-2');
+      await cluster.settle();
+      await cluster.put('eu-2', 'key', 'two');
+      expect(cluster.storeId('eu-2')).toBe(former);
+    }));
+
+  it('do not vouch for the store to one another where both start and nobody else is to be had', () =>
+    onCluster(ONE_SHARED, async (cluster) => {
+      await cluster.put('eu-1', 'key', 'one');
+      await cluster.settle();
+      const former = cluster.storeId('eu-1');
+      for (const eu of ['eu-1', 'eu-2']) for (const other of ['us-1', 'ap-1']) cluster.split(eu, other);
+      for (const eu of ['eu-1', 'eu-2']) cluster.crash(eu);
+      for (const eu of ['eu-1', 'eu-2']) await cluster.start(eu);
+      await cluster.settle();
+      await cluster.put('eu-2', 'key', 'two');
+      await cluster.put('eu-1', 'key', 'three');
+      expect(cluster.storeId('eu-1')).not.toBe(former);
+      expect(cluster.storeId('eu-2')).toBe(cluster.storeId('eu-1'));
+    }));
+
+  it('give the store a new id, and get back what others have of it, where its database fails over to a standby that lagged', () =>
+    onCluster(ONE_SHARED, async (cluster) => {
+      await cluster.put('eu-1', 'old', 'kept');
+      await cluster.settle();
+      const former = cluster.storeId('eu-1');
+      await cluster.put('eu-2', 'young', 'one');
+      await cluster.time.sleep(100);
+      database(cluster).failOver();
+      expect(database(cluster).state.sequence).toBeLessThan(3);
+      await cluster.settle();
+      expect(cluster.storeId('eu-1')).not.toBe(former);
+      expect(cluster.storeId('eu-2')).toBe(cluster.storeId('eu-1'));
+      for (const node of ['eu-1', 'eu-2', 'us-1']) {
+        expect(await cluster.get(node, 'young')).toEqual(['one']);
+        expect(await cluster.get(node, 'old')).toEqual(['kept']);
+        expect(cluster.node(node).figures().isFilled).toBe(true);
+      }
+    }));
+});
