@@ -46,7 +46,7 @@ async function askWhileAway(url: string, path: string, method: 'PUT' | 'GET', ti
 }
 
 /** A 503 promises that nothing was written, a 504 that nobody knows. */
-const REFUSED_WRITES = ['STORE_UNAVAILABLE', 'QUORUM_UNAVAILABLE', 'OUTCOME_UNKNOWN'];
+const REFUSED_WRITES = ['STORE_UNAVAILABLE', 'QUORUM_UNAVAILABLE', 'REPLICA_UNAVAILABLE', 'OUTCOME_UNKNOWN'];
 const REFUSED_READS = ['STORE_UNAVAILABLE', 'QUORUM_UNAVAILABLE', 'REPLICA_UNAVAILABLE'];
 /** After its time an answer may come so late, on a machine that is busy. */
 const LATE_MS_MAX = 1_000;

@@ -30,6 +30,7 @@ import type { ChosenMarks } from './registers/chosen-marks.ts';
 import { round } from './rounded.ts';
 import type { Hop, KeyRange, Level, ListAnswer, ListItem, RequestOptions, SeenValue } from './service.ts';
 import { stalenessMs } from './staleness.ts';
+import { storeWithin } from './store-deadline.ts';
 import { isRelaxed } from './strong-key-values.ts';
 import type { Tokens } from './tokens.ts';
 
@@ -101,7 +102,9 @@ export class Listing {
     let bytes = 0;
     let stalenessMs: number | null = 0;
     while (!isComplete && items.length < range.limit && bytes < LIST_BYTES_MAX) {
-      const scan: Scan = { namespace, from, to, limit: range.limit - items.length, token, options, hops };
+      const leftMs = options.timeoutMs - (clock.monotonicMs() - startedAtMs);
+      const inTime = { ...options, timeoutMs: leftMs };
+      const scan: Scan = { namespace, from, to, limit: range.limit - items.length, token, options: inTime, hops };
       const merged = await this.#scanAll(stores, scan);
       stores = merged.answered;
       if (merged.stalenessMs === null) stalenessMs = null;
@@ -278,7 +281,8 @@ export class Listing {
     const { self, peers, calls, clock } = this.#state;
     const { from, to, limit, token, options, hops } = scan;
     const cover = options.level === 'session' ? token : undefined;
-    if (store === self.store) return this.#scanHere(from, to, limit, cover, options.timeoutMs);
+    if (store === self.store)
+      return storeWithin(this.#state, options.timeoutMs, this.#scanHere(from, to, limit, cover, options.timeoutMs));
     const peer = peers.ofStore(store);
     if (!peer) throw new MeridianError('REPLICA_UNAVAILABLE', 'a store of the layout has no node', { store });
     const startedAtMs = clock.monotonicMs();

@@ -22,6 +22,10 @@ export function notCovered(): MeridianError {
   );
 }
 
+export function noneInTime(): MeridianError {
+  return new MeridianError('REPLICA_UNAVAILABLE', 'no replica answered in time');
+}
+
 export function storeTooSlow(): MeridianError {
   return new MeridianError('REPLICA_UNAVAILABLE', 'the store did not answer in time');
 }

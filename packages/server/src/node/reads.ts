@@ -30,11 +30,12 @@ import { type Attempt, firstSuccess } from './hedge.ts';
 import { HEDGE_MS, REPAIR_WAIT_MS } from './limits.ts';
 import type { NodeState } from './node-state.ts';
 import type { Peer } from './peers.ts';
-import { notCovered, quorumUnavailable, storeTooSlow } from './read-errors.ts';
+import { noneInTime, notCovered, quorumUnavailable, storeTooSlow } from './read-errors.ts';
 import { round } from './rounded.ts';
 import type { Hop, RequestOptions } from './service.ts';
 import { spread } from './spread.ts';
 import { stalenessMs } from './staleness.ts';
+import { storeWithin } from './store-deadline.ts';
 
 /** What a read found, and who answered. */
 export interface ReadOutcome {
@@ -98,12 +99,13 @@ export class Reads {
     const { clock, store } = this.#state;
     const here = read();
     if (!store.shared) return here;
+    const startedAtMs = clock.monotonicMs();
     try {
-      return await within(clock, STORE_PATIENCE_MS, here, storeTooSlow);
+      return await within(clock, Math.min(STORE_PATIENCE_MS, options.timeoutMs / 2), here, storeTooSlow);
     } catch {
-      const leftMs = options.timeoutMs - STORE_PATIENCE_MS;
+      const leftMs = options.timeoutMs - (clock.monotonicMs() - startedAtMs);
       const others = this.#livePeers(key).map((peer) => this.#attempt(peer, key, token, options));
-      return this.#hedged([{ patienceMs: 0, run: () => within(clock, leftMs, here, storeTooSlow) }, ...others]);
+      return this.#hedged([{ patienceMs: 0, run: () => here }, ...others], leftMs, storeTooSlow);
     }
   }
 
@@ -122,13 +124,14 @@ export class Reads {
   #readNearest(key: RecordKey, options: RequestOptions): Promise<ReadOutcome> {
     const targets = this.#livePeers(key);
     if (targets.length === 0) throw this.#noReplica(key);
-    return this.#hedged(targets.map((peer) => this.#attempt(peer, key, null, options)));
+    const attempts = targets.map((peer) => this.#attempt(peer, key, null, options));
+    return this.#hedged(attempts, options.timeoutMs, noneInTime);
   }
 
-  #hedged(attempts: readonly Attempt<ReadOutcome>[]): Promise<ReadOutcome> {
-    return firstSuccess(this.#state.clock, attempts).catch((error: unknown) => {
-      if (error instanceof MeridianError) throw error;
-      throw new MeridianError('REPLICA_UNAVAILABLE', 'no replica answered in time', { asked: attempts.length });
+  #hedged(attempts: readonly Attempt<ReadOutcome>[], timeoutMs: number, late: () => Error): Promise<ReadOutcome> {
+    const { clock } = this.#state;
+    return within(clock, timeoutMs, firstSuccess(clock, attempts), late).catch((error: unknown) => {
+      throw error instanceof MeridianError ? error : noneInTime();
     });
   }
 
@@ -205,7 +208,7 @@ export class Reads {
     const ordered = [...attempts.filter((_a, at) => covered[at]), ...attempts.filter((_a, at) => !covered[at])];
     if (isHeldHere) ordered.unshift(this.#waitHere(key, token, options.timeoutMs));
     if (ordered.length === 0) throw this.#noReplica(key);
-    return this.#hedged(ordered);
+    return this.#hedged(ordered, options.timeoutMs, notCovered);
   }
 
   #waitHere(key: RecordKey, token: SessionToken, timeoutMs: number): Attempt<ReadOutcome> {
@@ -337,7 +340,7 @@ export class Reads {
           () => onReply(addReadFailure(read, store)),
         );
       };
-      if (isHere) ask(self.store, replica.read(key));
+      if (isHere) ask(self.store, storeWithin(this.#state, options.timeoutMs, replica.read(key)));
       for (const peer of targets) ask(peer.storeName, this.#quorumReply(peer, key, hops, options));
     });
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { SimulatedServer } from '../../../../test/simulation/simulated-database.ts';
-import { onCluster, optionsOf, type TestCluster } from './cluster.testing.ts';
+import { codeOf, onCluster, optionsOf, type TestCluster } from './cluster.testing.ts';
+import type { RequestOptions } from './service.ts';
 
 const ONE_SHARED = { us: 1, eu: { sharing: 2 }, ap: 1 };
 
@@ -98,4 +99,47 @@ describe('two nodes on one store', () => {
         expect(cluster.node(node).figures().isFilled).toBe(true);
       }
     }));
+
+  it.each(
+    (['eventual', 'session', 'quorum', 'strong'] as const).flatMap((level) => [
+      { level, silent: ['us-1', 'ap-1'] },
+      { level, silent: ['ap-1'] },
+    ]),
+  )(
+    'answer at level $level when the time of the request is over, with the database away and $silent silent',
+    ({ level, silent }) =>
+      onCluster(ONE_SHARED, async (cluster) => {
+        const node = cluster.node('eu-1');
+        await node.putNamespace('exact', { mode: 'strong' }, optionsOf());
+        const { head } = await cluster.put('us-1', 'key', 'one', { level: 'session' });
+        await cluster.settle();
+        const session = head.session;
+        const range = { prefix: '', limit: 10 };
+        const value = { body: new Uint8Array(1), contentType: 'text/plain' };
+        const asks = {
+          get: (options: RequestOptions) => node.get('default', 'key', options),
+          'get of a register': (options: RequestOptions) => node.get('exact', 'key', options),
+          list: (options: RequestOptions) => node.list('default', range, options),
+          put: (options: RequestOptions) => node.put('default', 'key', value, undefined, options),
+          create: (options: RequestOptions) => node.create('default', 'key', value, options),
+          delete: (options: RequestOptions) => node.delete('default', 'key', head.context, options),
+          'put of a register': (options: RequestOptions) => node.put('exact', 'key', value, undefined, options),
+        };
+        // Its peers are silent, which it has not noticed yet.
+        cluster.passes = (from, to) => !silent.includes(from) && !silent.includes(to);
+        database(cluster).stop();
+        const startedAtMs = cluster.time.nowMs;
+        const took = await Promise.all(
+          [100, 700].flatMap((timeoutMs) =>
+            Object.entries(asks).map(async ([name, ask]) => {
+              const code = await codeOf(ask(optionsOf({ level, session, timeoutMs })));
+              if (silent.length > 1)
+                expect(code, `${name}, ${timeoutMs} ms`).toMatch(/UNAVAILABLE|UNKNOWN|NOT_COVERED/u);
+              return { name, timeoutMs, lateMs: cluster.time.nowMs - startedAtMs - timeoutMs };
+            }),
+          ),
+        );
+        expect(took.filter(({ lateMs }) => lateMs > 20)).toEqual([]);
+      }),
+  );
 });

@@ -12,6 +12,7 @@ import { MERGE, mergeResult } from '@meridian/core/wire/messages';
 import type { NodeState } from './node-state.ts';
 import { round } from './rounded.ts';
 import type { Hop } from './service.ts';
+import { storeWithin } from './store-deadline.ts';
 
 export interface SpreadInput {
   readonly key: RecordKey;
@@ -66,7 +67,8 @@ export function spread(state: NodeState, input: SpreadInput): Promise<SpreadOutc
       const peer = peers.ofStore(store);
       // A store that is being filled counts in no majority.
       if (store === self.store && !state.filling.isFilled()) onOutcome(addWriteFailure(write, store));
-      else if (store === self.store) follow(store, replica.merge([{ key, bytes }]), () => undefined);
+      else if (store === self.store)
+        follow(store, storeWithin(state, timeoutMs, replica.merge([{ key, bytes }])), () => undefined);
       else if (peer === undefined) onOutcome(addWriteFailure(write, store));
       else {
         const merged = calls.call(peer.node, requestId, Math.max(1, timeoutMs), [MERGE, [[key, bytes]]], mergeResult);

@@ -25,6 +25,7 @@ import type { LocalWriteResult } from './replica.ts';
 import { round } from './rounded.ts';
 import type { Hop, Level, RequestOptions } from './service.ts';
 import { spread } from './spread.ts';
+import { storeWithin } from './store-deadline.ts';
 
 export interface WriteInput {
   /** `null` deletes. */
@@ -112,7 +113,7 @@ export class Writes {
     if (required > 1) this.#ensureReachable(targets, required, options.level);
     const startedAtMs = deadlineMs - options.timeoutMs;
     const before = this.#mustReadBefore(key, input, options)
-      ? await this.#readBefore(key, input, options)
+      ? await this.#readBefore(key, input, deadlineMs, options)
       : NOTHING_READ;
     if (this.#state.readyToWrite()) await this.#passGate(deadlineMs);
     const result = await within(clock, deadlineMs - clock.monotonicMs(), replica.write(key, input), () =>
@@ -160,20 +161,26 @@ export class Writes {
    * - A conditional or a delete at level quorum looks at a majority.
    * - At level strong the write must stand above all that a majority has (the writer of Attiya, Bar-Noy and Dolev, 1995).
    */
-  async #readBefore(key: RecordKey, input: WriteInput, options: RequestOptions): Promise<ReadBefore> {
-    const { replica } = this.#state;
+  async #readBefore(
+    key: RecordKey,
+    input: WriteInput,
+    deadlineMs: number,
+    options: RequestOptions,
+  ): Promise<ReadBefore> {
+    const { replica, clock } = this.#state;
+    const here = <Result>(work: Promise<Result>) => storeWithin(this.#state, deadlineMs - clock.monotonicMs(), work);
     let rounds = 0;
     const hops: Hop[] = [];
     const merge = async (read: ReadOutcome): Promise<void> => {
       rounds += read.rounds;
       hops.push(...read.hops);
-      if (read.record) await replica.merge([{ key, bytes: encodeRecord(read.record) }]);
+      if (read.record) await here(replica.merge([{ key, bytes: encodeRecord(read.record) }]));
     };
     if (mustSeeMajority(input, options))
       await merge(await this.#reads.readQuorum(key, { ...options, level: 'quorum' }));
     else if (this.#mustCatchUp(key, input, options)) await merge(await this.#reads.read(key, input.session, options));
     if (input.context && this.#isLastWriterWins(key)) {
-      const known = (await replica.read(key))?.vector ?? EMPTY_VECTOR;
+      const known = (await here(replica.read(key)))?.vector ?? EMPTY_VECTOR;
       if (!descends(known, input.context))
         await merge(await this.#reads.read(key, input.context, { ...options, level: 'session' }));
     }

@@ -5,11 +5,10 @@ import { REGISTER, REGISTERS_MAX, type RegisterCall, registerResult } from '@mer
 import { withBytes } from '@meridian/core/wire/register-codec';
 import { encodeQuestions } from '@meridian/core/wire/register-question-codec';
 import { decodeReplies } from '@meridian/core/wire/register-reply-codec';
-import { within } from '../deadline.ts';
 import { CALLS_PENDING_MAX } from '../limits.ts';
 import type { NodeState } from '../node-state.ts';
 import type { Peer } from '../peers.ts';
-import { storeTooSlow } from '../read-errors.ts';
+import { storeWithin } from '../store-deadline.ts';
 import type { Acceptors } from './acceptors.ts';
 
 /** Bytes of values after which a call takes no more questions. One question is never divided. */
@@ -103,9 +102,7 @@ export class Asking {
     questions: readonly Question[],
     timeoutMs: number,
   ): Promise<readonly (Reply | undefined)[]> {
-    const { clock, store } = this.#state;
-    const answered = this.#acceptors.answer(keys, questions, timeoutMs);
-    return store.shared ? within(clock, timeoutMs, answered, storeTooSlow) : answered;
+    return storeWithin(this.#state, timeoutMs, this.#acceptors.answer(keys, questions, timeoutMs));
   }
 
   async #call(

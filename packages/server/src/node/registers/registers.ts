@@ -8,10 +8,9 @@ import type { RecordKey, StoreId } from '@meridian/core/ids';
 import { type Replica as Place, quorumOf } from '@meridian/core/placement/preference-list';
 import { MeridianError } from '@meridian/core/wire/errors';
 import type { Random } from '../../ports/random.ts';
-import { within } from '../deadline.ts';
 import type { NodeState } from '../node-state.ts';
-import { storeTooSlow } from '../read-errors.ts';
 import type { Hop } from '../service.ts';
+import { storeWithin } from '../store-deadline.ts';
 import type { Acceptors } from './acceptors.ts';
 import { Asking } from './asking.ts';
 import { BallotCache } from './ballot-cache.ts';
@@ -84,16 +83,17 @@ export class Registers {
    * may not have it himself, is proposed once more by this one. @throws QUORUM_UNAVAILABLE
    */
   async settle(key: RecordKey, requestId: string, timeoutMs: number): Promise<void> {
-    const { store, self } = this.#state;
+    const { store, self, clock } = this.#state;
     const { chosen, behind } = (await this.#read(key, requestId, timeoutMs)).done;
     if (!chosen || (proposerStoreOf(chosen.proposer) === store.id && !behind.includes(self.store))) return;
     await this.#queues.run(key, timeoutMs, async (leftMs) => {
       const places = this.#state.catalog.replicas(key);
       const setting = this.#settingOf(key, places, requestId);
       this.#cache.take(key);
-      const floor = await this.#promisedRound(key);
+      const deadlineMs = clock.monotonicMs() + leftMs;
+      const floor = await this.#promisedRound(key, leftMs);
       const first = startIdentity(this.#proposer(places), setting.attempt(floor));
-      this.#learn(key, await new OperationRun(setting, first, leftMs).run(first));
+      this.#learn(key, await new OperationRun(setting, first, deadlineMs - clock.monotonicMs()).run(first));
     });
   }
 
@@ -117,16 +117,18 @@ export class Registers {
   }
 
   async #change(key: RecordKey, request: ChangeRequest, requestId: string, timeoutMs: number): Promise<ChangeAnswer> {
-    const places = this.#state.catalog.replicas(key);
+    const { catalog, clock } = this.#state;
+    const deadlineMs = clock.monotonicMs() + timeoutMs;
+    const places = catalog.replicas(key);
     const setting = this.#settingOf(key, places, requestId);
     ensureReachable(setting, 'nothing was written');
     const cached = this.#cache.take(key);
     // What this replica has promised to others would refuse a lower round: to look costs less than to be refused.
-    const promised = cached ? 0 : await this.#promisedRound(key);
+    const promised = cached ? 0 : await this.#promisedRound(key, timeoutMs);
     const floor = promised === 0 ? 0 : promised + ROUNDS_AHEAD;
     const first = startChange(this.#proposer(places), request, setting.attempt(floor), cached);
     if (cached && this.#state.bugs.has('ballot-kept-after-doubt')) this.#cache.put(key, cached);
-    const outcome = await new OperationRun(setting, first, timeoutMs).run(first);
+    const outcome = await new OperationRun(setting, first, deadlineMs - clock.monotonicMs()).run(first);
     this.#learn(key, outcome);
     const { result, cache } = outcome.done;
     if (cache) this.#cache.put(key, cache);
@@ -139,10 +141,9 @@ export class Registers {
   }
 
   /** Only a hint: where the database of this store is slow or away, a majority of others does without it. */
-  #promisedRound(key: RecordKey): Promise<number> {
-    const { clock, store } = this.#state;
-    const promised = this.#acceptors.promisedRound(key);
-    return store.shared ? within(clock, HINT_MS_MAX, promised, storeTooSlow).catch(() => 0) : promised;
+  #promisedRound(key: RecordKey, timeoutMs: number): Promise<number> {
+    const promised = storeWithin(this.#state, Math.min(HINT_MS_MAX, timeoutMs / 4), this.#acceptors.promisedRound(key));
+    return this.#state.store.shared ? promised.catch(() => 0) : promised;
   }
 
   #requiredOf(places: readonly Place[]): number {

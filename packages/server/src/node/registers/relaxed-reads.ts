@@ -6,6 +6,7 @@ import type { NodeState } from '../node-state.ts';
 import { NO_TOKEN, type Reads } from '../reads.ts';
 import type { RequestOptions } from '../service.ts';
 import { stalenessMs } from '../staleness.ts';
+import { storeWithin } from '../store-deadline.ts';
 import type { ChosenMarks } from './chosen-marks.ts';
 import type { Settling } from './settling.ts';
 
@@ -41,7 +42,7 @@ export class RelaxedReads {
     }
     metrics.readsLocal += 1;
     const served = { ...self.whoAmI(), asked: 1, answered: 1, hops: [], rounds: 0 };
-    const value = this.#known(key, await replica.readBytes(key));
+    const value = this.#known(key, await storeWithin(this.#state, options.timeoutMs, replica.readBytes(key)));
     return { value, served, stalenessMs: stalenessMs(this.#state, namespaceIdOf(key)) };
   }
 
