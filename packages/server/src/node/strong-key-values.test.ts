@@ -551,6 +551,33 @@ describe('the level strong in an eventual namespace', () => {
       expect(await cluster.get('ap-1', 'key', strong)).toEqual(['new']);
     }));
 
+  it.each(['create', 'delete'] as const)('a %s that is refused has read, and writes back like a read', (refused) =>
+    onStrongCluster({ ...THREE_REGIONS, sa: 1, af: 1 }, {}, async (_clients, cluster) => {
+      if (refused === 'delete') await cluster.put('us-1', 'key', 'old', strong);
+      await cluster.settle();
+      const inHaste = optionsOf({ ...strong, timeoutMs: 300 });
+      // It reaches no other store: its outcome is unknown.
+      cluster.passes = (from, _to, message) =>
+        !(from === 'us-1' && (isNews(message) || (message[0] === REQUEST && message[4][0] === MERGE)));
+      const change =
+        refused === 'create'
+          ? cluster.put('us-1', 'key', 'new', inHaste)
+          : cluster.node('us-1').delete('default', 'key', undefined, inHaste);
+      expect(await codeOf(change)).toBe('OUTCOME_UNKNOWN');
+      for (const far of ['sa-1', 'af-1']) cluster.split('eu-1', far);
+      const eu = cluster.node('eu-1');
+      const value = { body: new Uint8Array(1), contentType: 'text/plain' };
+      if (refused === 'create')
+        expect(await codeOf(eu.create('default', 'key', value, optionsOf(strong)))).toBe('KEY_EXISTS');
+      else expect((await eu.delete('default', 'key', undefined, optionsOf(strong))).existed).toBe(false);
+      // News of it travels no further.
+      cluster.passes = (_from, _to, message) => !isNews(message);
+      for (const near of ['us-1', 'eu-1']) cluster.crash(near);
+      await cluster.time.sleep(5_000);
+      expect(await cluster.get('sa-1', 'key', strong)).toEqual(refused === 'create' ? ['new'] : []);
+    }),
+  );
+
   it('a read of what all agree on takes one round, and one of nothing too', () =>
     onStrongCluster(THREE_REGIONS, {}, async (_clients, cluster) => {
       await cluster.put('us-1', 'key', 'value', strong);

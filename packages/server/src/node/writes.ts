@@ -176,9 +176,11 @@ export class Writes {
       hops.push(...read.hops);
       if (read.record) await here(replica.merge([{ key, bytes: encodeRecord(read.record) }]));
     };
-    if (mustSeeMajority(input, options))
-      await merge(await this.#reads.readQuorum(key, { ...options, level: 'quorum' }));
-    else if (this.#mustCatchUp(key, input, options)) await merge(await this.#reads.read(key, input.session, options));
+    if (mustSeeMajority(input, options)) {
+      // Refused, it is a read, and what a read at level strong has told a majority must have.
+      const level = options.level === 'strong' && mayBeRefused(input) ? 'strong' : 'quorum';
+      await merge(await this.#reads.readQuorum(key, { ...options, level }));
+    } else if (this.#mustCatchUp(key, input, options)) await merge(await this.#reads.read(key, input.session, options));
     if (input.context && this.#isLastWriterWins(key)) {
       const known = (await here(replica.read(key)))?.vector ?? EMPTY_VECTOR;
       if (!descends(known, input.context))
@@ -265,8 +267,13 @@ export class Writes {
   }
 }
 
-function mustSeeMajority({ onlyIfAbsent, body }: WriteInput, { level }: RequestOptions): boolean {
-  return level === 'strong' || (level === 'quorum' && (onlyIfAbsent || body === null));
+function mustSeeMajority(input: WriteInput, { level }: RequestOptions): boolean {
+  return level === 'strong' || (level === 'quorum' && mayBeRefused(input));
+}
+
+/** For what the key holds, or does not hold. */
+function mayBeRefused({ onlyIfAbsent, body }: WriteInput): boolean {
+  return onlyIfAbsent || body === null;
 }
 
 /** Levels that count the replicas of all regions. */
