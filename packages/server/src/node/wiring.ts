@@ -101,7 +101,7 @@ export function wireNode(parts: NodeParts): Wiring {
   const tokens = new Tokens(seal);
   const reads = new Reads(state, (key, bytes) => marks.knownBytes(key, bytes));
   const writes = new Writes(state, reads);
-  const acceptors = new Acceptors(state, known);
+  const acceptors = new Acceptors(state, known, (key, register) => marks.known(key, register));
   const marks = new ChosenMarks(
     acceptors,
     clock,

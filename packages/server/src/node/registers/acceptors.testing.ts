@@ -58,7 +58,7 @@ export function onAcceptor(play: (acceptor: AcceptorAlone) => Promise<void>): Pr
         filling: { isFilled: () => node.isFilled },
         readyToWrite: () => node.gate,
       } as unknown as NodeState;
-      const acceptors = new Acceptors(state, known);
+      const acceptors = new Acceptors(state, known, (_key, register) => register);
       return {
         time,
         clock,

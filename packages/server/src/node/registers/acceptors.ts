@@ -19,15 +19,20 @@ type Change = Prepare | Accept;
 
 const nothing = (): void => undefined;
 
+/** The state of a register with what is known of it beyond what its row says. */
+type Known = (key: RecordKey, state: RegisterState) => RegisterState;
+
 /** This store as an acceptor of registers: what it promises and accepts is on disk before it says so. */
 export class Acceptors {
   readonly #state: NodeState;
-  readonly #known: KnownStores;
+  readonly #stores: KnownStores;
+  readonly #known: Known;
   /** Only under a planted bug: promises that a restart forgets. */
   readonly #unkept = new Map<RecordKey, Ballot>();
 
-  constructor(state: NodeState, known: KnownStores) {
+  constructor(state: NodeState, stores: KnownStores, known: Known) {
     this.#state = state;
+    this.#stores = stores;
     this.#known = known;
   }
 
@@ -91,7 +96,10 @@ export class Acceptors {
   async #query(key: RecordKey, question: Query): Promise<Reply> {
     const bytes = await this.#state.replica.readBytes(key);
     this.#ensureFilled();
-    return query(this.#stateOf(key, bytes), question, this.#known.idOf, this.#state.clock.wallMs()).reply;
+    const state = this.#stateOf(key, bytes);
+    // Else every reader would tell everybody anew what was chosen, until the rows say so.
+    const known = state && this.#known(key, state);
+    return query(known, question, this.#stores.idOf, this.#state.clock.wallMs()).reply;
   }
 
   /** Promises and acceptances of one call, which share a commit. One that cannot be written does not hinder the others. */
@@ -140,9 +148,9 @@ export class Acceptors {
     const { clock, bugs } = this.#state;
     if (question.kind === 'accept') {
       const unchecked = before && bugs.has('ballot-check-skipped') ? { ...before, promised: ZERO_BALLOT } : before;
-      return accept(unchecked, question, this.#known.idOf);
+      return accept(unchecked, question, this.#stores.idOf);
     }
-    const step = prepare(before, question, this.#known.idOf, clock.wallMs());
+    const step = prepare(before, question, this.#stores.idOf, clock.wallMs());
     if (!bugs.has('promise-forgotten-at-restart') || !step.changed) return step;
     this.#unkept.set(key, step.state.promised);
     return { ...step, changed: false };

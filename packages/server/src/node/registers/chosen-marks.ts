@@ -73,8 +73,8 @@ export class ChosenMarks {
   add(key: RecordKey, ballot: Ballot): void {
     if (this.#isStopped) return;
     const before = this.#marks.get(key);
-    // News may come late: what was chosen before must not hide what was chosen since.
-    if (before && compareBallots(before.ballot, ballot) > 0) return;
+    // News may come late, and twice: what was chosen before must not hide what was chosen since, nor put off its writing down.
+    if (before && compareBallots(before.ballot, ballot) >= 0) return;
     this.#marks.delete(key);
     this.#marks.set(key, { ballot, knownAtMs: this.#clock.monotonicMs() });
     this.#onKnown(key, ballot);

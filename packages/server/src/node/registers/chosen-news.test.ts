@@ -1,6 +1,8 @@
+import type { RecordKey } from '@meridian/core/ids';
 import { CHOSEN } from '@meridian/core/wire/messages';
+import { decodeRegister } from '@meridian/core/wire/register-codec';
 import { describe, expect, it } from 'vitest';
-import type { TestCluster } from '../cluster.testing.ts';
+import { type TestCluster, THREE_REGIONS } from '../cluster.testing.ts';
 import { isNews, onStrongCluster } from '../strong.testing.ts';
 
 const FOUR = { us: 1, eu: 1, ap: 1, sa: 1 };
@@ -31,6 +33,24 @@ describe('the news of what was chosen', () => {
       await cluster.time.sleep(200);
       expect(seen.map(({ to }) => to)).not.toContain('sa-1');
       for (const node of ['us-1', 'eu-1', 'ap-1']) expect(await clients.relaxed(node, 'key')).toBe('later');
+    }));
+
+  it('are not told again by those who read it, and are written down however often it is read', () =>
+    onStrongCluster(THREE_REGIONS, {}, async (clients, cluster) => {
+      await clients.put('us-1', 'key', 'value');
+      await cluster.time.sleep(200);
+      const seen = watchNews(cluster);
+      const nodes = ['us-1', 'eu-1', 'ap-1'];
+      for (let turn = 0; turn < 40; turn++) {
+        for (const node of nodes) expect(await clients.get(node, 'key')).toBe('value');
+        await cluster.time.sleep(100);
+      }
+      expect(seen).toEqual([]);
+      for (const node of nodes) {
+        const [row] = [...cluster.disk(node).durableRows()].filter(([key]) => key.endsWith('\0key'));
+        const { accepted, committed } = decodeRegister((row as [RecordKey, Uint8Array])[1]);
+        expect([node, committed?.ballot]).toEqual([node, accepted?.ballot]);
+      }
     }));
 
   it('of many registers go together', () =>
