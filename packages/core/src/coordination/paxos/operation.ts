@@ -91,6 +91,16 @@ export type RetryReason =
   /** A replica has another id than the attempt named. */
   | 'stale-member';
 
+/** What an operation has come to. */
+export interface Done {
+  readonly result: OperationResult;
+  /** To be told to the replicas, where not all that answered know it: this proposal is chosen. */
+  readonly chosen: Ballot | null;
+  /** Replicas that answered a read with less than what is chosen. */
+  readonly behind: readonly StoreName[];
+  readonly cache: CacheEntry | undefined;
+}
+
 export type Step =
   | {
       readonly kind: 'wait';
@@ -107,16 +117,7 @@ export type Step =
       readonly aboveRound: number;
       readonly reason: RetryReason;
     }
-  | {
-      readonly kind: 'done';
-      readonly operation: Operation;
-      readonly result: OperationResult;
-      /** To be told to the replicas, where not all that answered know it: this proposal is chosen. */
-      readonly chosen: Ballot | null;
-      /** Replicas that answered a read with less than what is chosen. */
-      readonly behind: readonly StoreName[];
-      readonly cache: CacheEntry | undefined;
-    };
+  | ({ readonly kind: 'done'; readonly operation: Operation } & Done);
 
 export function flawsOf({ proposer }: Operation): PlantedFlaws {
   return proposer.flaws ?? NO_FLAWS;

@@ -72,25 +72,19 @@ export class Acceptors {
       else changes.set(key, at);
     });
     const answering = changes.size > 0 ? [this.#changeAll(changes, questions, replies)] : [];
-    for (const at of singly) answering.push(this.#answerInto(replies, at, keys[at] as RecordKey, questions[at]));
+    for (const at of singly) {
+      const answered = this.#answerSingly(keys[at] as RecordKey, questions[at] as Question);
+      // What fails stays without a reply.
+      answering.push(answered.then((reply) => void (replies[at] = reply), nothing));
+    }
     await Promise.all(answering);
     return replies;
   }
 
-  async #answerInto(
-    replies: (Reply | undefined)[],
-    at: number,
-    key: RecordKey,
-    question: Question | undefined,
-  ): Promise<void> {
-    try {
-      if (question?.kind === 'query') replies[at] = await this.#query(key, question);
-      else if (question && this.#state.bugs.has('answer-before-sync'))
-        replies[at] = await this.#answerUnsynced(key, question);
-      else if (question) replies[at] = await this.#decide(key, (before) => this.#step(key, before, question));
-    } catch {
-      // It stays without a reply.
-    }
+  #answerSingly(key: RecordKey, question: Question): Promise<Reply> {
+    if (question.kind === 'query') return this.#query(key, question);
+    if (this.#state.bugs.has('answer-before-sync')) return this.#answerUnsynced(key, question);
+    return this.#decide(key, (before) => this.#step(key, before, question));
   }
 
   async #query(key: RecordKey, question: Query): Promise<Reply> {

@@ -1,6 +1,5 @@
 import { type ProposerId, ZERO_BALLOT } from '@meridian/core/coordination/paxos/ballot';
 import type { Held, Member } from '@meridian/core/coordination/paxos/messages';
-import { startRead } from '@meridian/core/coordination/paxos/proposer';
 import type { NodeName, RegionName, StoreId, StoreName } from '@meridian/core/ids';
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../ports/clock.ts';
@@ -59,8 +58,7 @@ async function read(answers: Readonly<Record<string, Held | 'away'>>) {
       ms,
     }),
   };
-  const first = startRead(PROPOSER, setting.attempt(1));
-  const outcome = await new OperationRun(setting, first, 1_000).run(first);
+  const outcome = await OperationRun.read(setting, PROPOSER, 1_000);
   return { asked, counts: [outcome.asked, outcome.answered] };
 }
 

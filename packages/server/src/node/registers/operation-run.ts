@@ -1,6 +1,14 @@
 import type { Member, Members, Question, Reply } from '@meridian/core/coordination/paxos/messages';
-import type { Attempt, Operation, Outgoing, Step } from '@meridian/core/coordination/paxos/operation';
-import { again, hurry, onFailure, onReply, outcomeIfStopped } from '@meridian/core/coordination/paxos/proposer';
+import type { Attempt, Done, Operation, Outgoing, Proposer, Step } from '@meridian/core/coordination/paxos/operation';
+import {
+  again,
+  hurry,
+  onFailure,
+  onReply,
+  outcomeIfStopped,
+  startRead,
+} from '@meridian/core/coordination/paxos/proposer';
+import { type Answered, agreedRead } from '@meridian/core/coordination/paxos/reading';
 import type { StoreName } from '@meridian/core/ids';
 import { MeridianError } from '@meridian/core/wire/errors';
 import type { CancelTimer, Clock } from '../../ports/clock.ts';
@@ -36,10 +44,17 @@ export interface RunSetting {
 }
 
 export interface RunOutcome {
-  readonly done: Step & { readonly kind: 'done' };
+  readonly done: Done;
   readonly hops: readonly Hop[];
   readonly asked: number;
   readonly answered: number;
+}
+
+/** A read that needs no more than to look at the first replies: what they are, and what it goes on with where they do not do. */
+interface Look {
+  readonly proposer: Proposer;
+  readonly attempt: Attempt;
+  readonly answers: Answered[];
 }
 
 /** So long after the others, and two round trips, those are asked that were left out, where no answer has decided it. */
@@ -66,13 +81,15 @@ export class OperationRun {
   readonly #deadlineMs: number;
   readonly #isRead: boolean;
   readonly #hops: Hop[] = [];
-  readonly #answered = new Set<StoreName>();
-  readonly #asked = new Set<StoreName>();
+  readonly #answered: StoreName[] = [];
+  readonly #asked: StoreName[] = [];
   /** The acceptance that this store was asked for last and has not answered yet. */
   #own: Question | undefined;
   /** Once the outcome is known: called when this store has answered that. */
   #onOwn: () => void = () => {};
-  #operation: Operation;
+  /** Of a read, while it has none yet. */
+  #look: Look | undefined;
+  #operation: Operation | undefined;
   /** Replicas that are asked only where the others do not do. */
   #spare: Outgoing | undefined;
   #retries = 0;
@@ -82,23 +99,58 @@ export class OperationRun {
   #resolve: (outcome: RunOutcome) => void = () => {};
   #reject: (error: Error) => void = () => {};
 
-  constructor(setting: RunSetting, first: Step, timeoutMs: number) {
+  constructor(setting: RunSetting, isRead: boolean, timeoutMs: number) {
     this.#setting = setting;
     this.#startedAtMs = setting.clock.monotonicMs();
     this.#deadlineMs = this.#startedAtMs + timeoutMs;
-    this.#operation = first.operation;
-    this.#isRead = first.operation.change === undefined;
+    this.#isRead = isRead;
+  }
+
+  /** @throws QUORUM_UNAVAILABLE */
+  static read(setting: RunSetting, proposer: Proposer, timeoutMs: number): Promise<RunOutcome> {
+    return new OperationRun(setting, true, timeoutMs).#read(proposer, setting.attempt(0));
   }
 
   /** @throws QUORUM_UNAVAILABLE where nothing can have happened, OUTCOME_UNKNOWN where it may have */
-  run(first: Step): Promise<RunOutcome> {
+  static run(setting: RunSetting, first: Step, timeoutMs: number): Promise<RunOutcome> {
+    return new OperationRun(setting, first.operation.change === undefined, timeoutMs).#run(first);
+  }
+
+  #read(proposer: Proposer, attempt: Attempt): Promise<RunOutcome> {
+    const { members } = attempt;
+    if (members.length < proposer.required) return this.#run(startRead(proposer, attempt));
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
-      const { clock } = this.#setting;
-      this.#cancelDeadline = clock.timer(Math.max(0, this.#leftMs()), () => this.#giveUp());
+      this.#look = { proposer, attempt, answers: [] };
+      // It needs no deadline of its own: each question ends within its time, by an answer or without.
+      this.#send({ to: members, message: { kind: 'query', members } });
+    });
+  }
+
+  #run(first: Step): Promise<RunOutcome> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      this.#watchDeadline();
       this.#take(first);
     });
+  }
+
+  #watchDeadline(): void {
+    this.#cancelDeadline = this.#setting.clock.timer(Math.max(0, this.#leftMs()), () => this.#giveUp());
+  }
+
+  /** The operation under way; of a read that has only looked so far, one that has the same behind it. */
+  #underWay(): Operation {
+    if (this.#look) {
+      const { proposer, attempt, answers } = this.#look;
+      this.#look = undefined;
+      this.#watchDeadline();
+      this.#operation = startRead(proposer, attempt).operation;
+      for (const { member, reply } of answers) this.#take(onReply(this.#operation, member.id, reply));
+    }
+    return this.#operation as Operation;
   }
 
   #leftMs(): number {
@@ -114,7 +166,7 @@ export class OperationRun {
       if (step.send) this.#send(step.send);
       if (step.canHurry) {
         this.#askSpare();
-        this.#after(HURRY_MS, () => this.#take(hurry(this.#operation)));
+        this.#after(HURRY_MS, () => this.#take(hurry(this.#underWay())));
       }
     }
   }
@@ -143,9 +195,9 @@ export class OperationRun {
     const { clock } = this.#setting;
     const timeoutMs = Math.min(this.#leftMs(), this.#setting.patienceMs());
     const sentAtMs = clock.monotonicMs();
-    const { rounds } = this.#operation;
+    const rounds = this.#operation?.rounds ?? 1;
     for (const member of to) {
-      this.#asked.add(member.name);
+      if (!this.#asked.includes(member.name)) this.#asked.push(member.name);
       if (member.name === this.#setting.self && message.kind === 'accept') this.#own = message;
       this.#setting.ask(member, message, timeoutMs, (reply) => {
         if (this.#own === message && member.name === this.#setting.self) this.#ownAnswered();
@@ -153,7 +205,7 @@ export class OperationRun {
         if (reply) this.#onReply(member, reply, rounds, sentAtMs);
         else {
           this.#askSpare();
-          this.#take(onFailure(this.#operation, member.name));
+          this.#take(onFailure(this.#underWay(), member.name));
         }
       });
     }
@@ -163,9 +215,22 @@ export class OperationRun {
     const ms = this.#setting.clock.monotonicMs() - sentAtMs;
     const hop = this.#setting.hopOf(member.name, rounds, sentAtMs - this.#startedAtMs, ms);
     if (hop) this.#hops.push(hop);
-    this.#answered.add(member.name);
-    this.#take(onReply(this.#operation, member.id, reply));
-    if (this.#setting.bugs.has('store-counted-twice')) this.#take(onReply(this.#operation, member.id, reply));
+    if (!this.#answered.includes(member.name)) this.#answered.push(member.name);
+    if (this.#look) {
+      this.#lookAt(this.#look, { member, reply });
+      return;
+    }
+    this.#take(onReply(this.#underWay(), member.id, reply));
+    if (this.#setting.bugs.has('store-counted-twice')) this.#take(onReply(this.#underWay(), member.id, reply));
+  }
+
+  #lookAt({ answers, proposer }: Look, answer: Answered): void {
+    answers.push(answer);
+    if (this.#setting.bugs.has('store-counted-twice')) answers.push(answer);
+    if (answers.length < proposer.required) return;
+    const done = agreedRead(answers, proposer.required, proposer.flaws);
+    if (done) this.#finish(done);
+    else this.#underWay();
   }
 
   #ownAnswered(): void {
@@ -185,7 +250,7 @@ export class OperationRun {
     const bound = this.#backoffBoundMs();
     const ahead = ROUNDS_AHEAD * 2 ** Math.min(this.#retries, RETRIES_AHEAD_MAX);
     this.#after((this.#setting.random.uint32() / 2 ** 32) * bound, () =>
-      this.#take(again(this.#operation, this.#setting.attempt(aboveRound + ahead))),
+      this.#take(again(this.#underWay(), this.#setting.attempt(aboveRound + ahead))),
     );
   }
 
@@ -211,7 +276,7 @@ export class OperationRun {
    * What this node has proposed is its stream's to bring to those who missed it, and for that its own store must have it. So
    * nobody is told before that has answered too, if only that it could not.
    */
-  #finish(done: Step & { readonly kind: 'done' }): void {
+  #finish(done: Done): void {
     this.#end();
     if (done.result.kind === 'unknown') {
       this.#reject(this.#failure(true));
@@ -225,14 +290,14 @@ export class OperationRun {
     this.#cancelDeadline = this.#setting.clock.timer(Math.max(0, this.#leftMs()), this.#onOwn);
   }
 
-  #tell(done: Step & { readonly kind: 'done' }): void {
+  #tell(done: Done): void {
     this.#cancelDeadline();
-    this.#resolve({ done, hops: this.#hops, asked: this.#asked.size, answered: this.#answered.size });
+    this.#resolve({ done, hops: this.#hops, asked: this.#asked.length, answered: this.#answered.length });
   }
 
   #giveUp(): void {
     this.#end();
-    this.#reject(this.#failure(!this.#isRead && outcomeIfStopped(this.#operation) === 'unknown'));
+    this.#reject(this.#failure(!this.#isRead && outcomeIfStopped(this.#underWay()) === 'unknown'));
   }
 
   #end(): void {
@@ -243,7 +308,7 @@ export class OperationRun {
 
   #failure(isDoubtful: boolean): MeridianError {
     const { reached, required, missingRegions } = this.#setting.live();
-    const figures = { required, reached: Math.min(reached, this.#answered.size), missingRegions };
+    const figures = { required, reached: Math.min(reached, this.#answered.length), missingRegions };
     const named = missingRegions.length > 0 ? `, missing ${missingRegions.join(', ')}` : '';
     if (isDoubtful && !this.#setting.bugs.has('doubt-told-as-failure')) {
       const detail = `required ${required}, the replicas that answered did not decide it${named}; the change may have taken effect, or may yet`;

@@ -2,7 +2,7 @@ import { type ProposerId, proposerIdFor, proposerStoreOf, Rounds } from '@meridi
 import type { ChangeRequest, Verdict } from '@meridian/core/coordination/paxos/change';
 import type { Member, Members } from '@meridian/core/coordination/paxos/messages';
 import type { PlantedFlaws } from '@meridian/core/coordination/paxos/planted-flaws';
-import { startChange, startIdentity, startRead } from '@meridian/core/coordination/paxos/proposer';
+import { startChange, startIdentity } from '@meridian/core/coordination/paxos/proposer';
 import type { RegisterValue } from '@meridian/core/coordination/paxos/register';
 import type { RecordKey, StoreId } from '@meridian/core/ids';
 import { type Replica as Place, quorumOf } from '@meridian/core/placement/preference-list';
@@ -93,7 +93,7 @@ export class Registers {
       const deadlineMs = clock.monotonicMs() + leftMs;
       const floor = await this.#promisedRound(key, leftMs);
       const first = startIdentity(this.#proposer(places), setting.attempt(floor));
-      this.#learn(key, await new OperationRun(setting, first, deadlineMs - clock.monotonicMs()).run(first));
+      this.#learn(key, await OperationRun.run(setting, first, deadlineMs - clock.monotonicMs()));
     });
   }
 
@@ -101,8 +101,7 @@ export class Registers {
     const places = this.#state.catalog.replicas(key);
     const setting = this.#settingOf(key, places, requestId);
     ensureReachable(setting, 'nothing was read');
-    const first = startRead(this.#proposer(places), setting.attempt(0));
-    const outcome = await new OperationRun(setting, first, timeoutMs).run(first);
+    const outcome = await OperationRun.read(setting, this.#proposer(places), timeoutMs);
     this.#learn(key, outcome);
     return outcome;
   }
@@ -128,7 +127,7 @@ export class Registers {
     const floor = promised === 0 ? 0 : promised + ROUNDS_AHEAD;
     const first = startChange(this.#proposer(places), request, setting.attempt(floor), cached);
     if (cached && this.#state.bugs.has('ballot-kept-after-doubt')) this.#cache.put(key, cached);
-    const outcome = await new OperationRun(setting, first, deadlineMs - clock.monotonicMs()).run(first);
+    const outcome = await OperationRun.run(setting, first, deadlineMs - clock.monotonicMs());
     this.#learn(key, outcome);
     const { result, cache } = outcome.done;
     if (cache) this.#cache.put(key, cache);
