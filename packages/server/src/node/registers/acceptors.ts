@@ -73,9 +73,11 @@ export class Acceptors {
     });
     const answering = changes.size > 0 ? [this.#changeAll(changes, questions, replies)] : [];
     for (const at of singly) {
-      const answered = this.#answerSingly(keys[at] as RecordKey, questions[at] as Question);
+      const taken = (reply: Reply): void => {
+        replies[at] = reply;
+      };
       // What fails stays without a reply.
-      answering.push(answered.then((reply) => void (replies[at] = reply), nothing));
+      answering.push(this.#answerSingly(keys[at] as RecordKey, questions[at] as Question).then(taken, nothing));
     }
     await Promise.all(answering);
     return replies;
