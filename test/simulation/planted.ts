@@ -60,9 +60,9 @@ export const PLANTED: Readonly<Record<string, Planted>> = {
   // Seeds in which disks are lost, most of all: every seventh.
   'recovered-by-ballot-check': inNode(
     'recovered-by-ballot-check',
-    840,
+    2_100,
     'a wiped store takes in all that it may have accepted',
-    385,
+    2_044,
     7,
   ),
   // Seeds in which nodes share a store: every fourth.
