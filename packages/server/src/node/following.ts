@@ -1,6 +1,13 @@
 import { EMPTY_VECTOR, join, type VersionVector } from '@meridian/core/causality/version-vector';
-import type { NodeName, RecordKey, Sequence, StoreId } from '@meridian/core/ids';
-import { namespaceIdOf, storeNameOf } from '@meridian/core/ids';
+import {
+  NO_SEQUENCE,
+  type NodeName,
+  namespaceIdOf,
+  type RecordKey,
+  type Sequence,
+  type StoreId,
+  storeNameOf,
+} from '@meridian/core/ids';
 import { joinsOn, positionAfter, START_POSITION, type StreamPosition } from '@meridian/core/replication/change-stream';
 import { APPLIED, type Changes, FETCH, FOLLOW, fetchResult, UNFOLLOW } from '@meridian/core/wire/messages';
 import type { Clock } from '../ports/clock.ts';
@@ -27,12 +34,18 @@ interface Origin {
   readonly claims: VersionVector;
   /** Names the walk that was asked for last: a batch of an earlier one proves nothing about this. */
   stream: number;
+  /**
+   * How far that walk was taken in, by this node. The cursor of a shared store may be further, by a walk of another node; but
+   * rows move up meanwhile, and what lies between two walks may be in neither.
+   */
+  walkedTo: Sequence;
   /** When it was last asked to go on from the cursor, or last went on. */
   movedAtMs: number;
 }
 
 interface Merged {
   readonly position: StreamPosition | undefined;
+  readonly walkedTo: Sequence;
   readonly rows: number;
   readonly aheadOfSelf: Sequence | undefined;
 }
@@ -128,6 +141,7 @@ export class Following {
       this.#origins.set(peer.node, {
         node: peer.node,
         stream: 0,
+        walkedTo: NO_SEQUENCE,
         storeId: peer.storeId,
         inbox: [],
         inboxBytes: 0,
@@ -184,6 +198,7 @@ export class Following {
     origin.inboxBytes = 0;
     origin.movedAtMs = this.#clock.monotonicMs();
     const { cursor, applied, isFilled } = this.#store.positions.get(origin.storeId) ?? START_POSITION;
+    origin.walkedTo = cursor;
     const isFill = !isFilled && (!this.#isFilled() || this.#lackedOfFormerIds(origin).length > 0);
     this.#transport.send(origin.node, [FOLLOW, origin.storeId, this.#store.id, cursor, applied, isFill, origin.stream]);
   }
@@ -251,10 +266,13 @@ export class Following {
       );
       await this.#learnNamespaces(origin, rows);
       if (this.#bugs.has('cursor-before-records')) await this.#moveFirst(origin.storeId, batches);
+      const { stream } = origin;
       const merged = await this.#store.update(
         rows.map((row) => row.key),
-        (view) => this.#decide(view, origin.storeId, batches),
+        (view) => this.#decide(view, origin, batches),
       );
+      // Asked for anew meanwhile, it is another walk.
+      if (origin.stream === stream) origin.walkedTo = merged.walkedTo;
       this.#afterMerge(origin, merged);
     }
   }
@@ -270,7 +288,9 @@ export class Following {
     });
   }
 
-  #decide(view: UpdateView, originId: StoreId, batches: readonly Changes[]): UpdateDecision<Merged> {
+  #decide(view: UpdateView, origin: Origin, batches: readonly Changes[]): UpdateDecision<Merged> {
+    const { storeId: originId } = origin;
+    let { walkedTo } = origin;
     let position: StreamPosition = view.position(originId) ?? START_POSITION;
     const before = position;
     const joined: RowToMerge[] = [];
@@ -278,7 +298,8 @@ export class Following {
     let offset = 0;
     for (const [, , , from, upTo, isWhole, rows] of batches) {
       const batch = { from, upTo, isWhole };
-      if (joinsOn(position, batch) || this.#bugs.has('gap-is-merged')) {
+      if ((from <= walkedTo && joinsOn(position, batch)) || this.#bugs.has('gap-is-merged')) {
+        walkedTo = Math.max(walkedTo, upTo) as Sequence;
         position = positionAfter(
           position,
           this.#bugs.has('applied-moves-with-cursor') ? { ...batch, isWhole: true } : batch,
@@ -291,14 +312,15 @@ export class Following {
       }
       offset += rows.length;
     }
-    if (position === before) return { writes: [], result: { position: undefined, rows: 0, aheadOfSelf: undefined } };
+    if (position === before)
+      return { writes: [], result: { position: undefined, walkedTo, rows: 0, aheadOfSelf: undefined } };
     const shifted: UpdateView = { ...viewOf(view), record: (index) => view.record(at[index] as number) };
     const isFill = !before.isFilled && !this.#isFilled();
     const { writes, result } = mergeRows(shifted, joined, this.#clock.wallMs(), this.#bugs, isFill);
     return {
       writes,
       ...(isSamePosition(position, before) ? {} : { positions: this.#positionsAfter(originId, before, position) }),
-      result: { position, rows: joined.length, aheadOfSelf: result.aheadOfSelf },
+      result: { position, walkedTo, rows: joined.length, aheadOfSelf: result.aheadOfSelf },
     };
   }
 

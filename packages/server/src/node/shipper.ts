@@ -74,8 +74,8 @@ export class Shipper {
   readonly #limits: StreamLimits;
   readonly #bugs: PlantedBugs;
   readonly #followers = new Map<NodeName, Follower>();
-  /** All that have ever followed this process. */
-  readonly #served = new Set<NodeName>();
+  /** All that have ever followed this process: stores, whose place one of their nodes takes over from another. */
+  readonly #served = new Set<StoreName>();
   readonly #times: CommitTimes;
   readonly #startSequence: Sequence;
   readonly #onAheadOfSelf: (seen: Sequence, isSurelyBehind: boolean) => void;
@@ -149,9 +149,10 @@ export class Shipper {
     // Nothing was shipped to it yet in this life of the store: what it has seen, it saw before. Unless another node of this
     // store has shipped it since.
     const seen = Math.max(cursor, applied) as Sequence;
-    if (!this.#served.has(node) && seen > this.#startSequence && !this.#store.shared) this.#onAheadOfSelf(seen, true);
+    if (!this.#served.has(storeName) && seen > this.#startSequence && !this.#store.shared)
+      this.#onAheadOfSelf(seen, true);
     if (this.#store.shared && seen > this.#store.sequence) this.#onAheadOfSelf(seen, false);
-    this.#served.add(node);
+    this.#served.add(storeName);
     const follower: Follower = {
       node,
       storeName,

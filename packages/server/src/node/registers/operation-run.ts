@@ -123,7 +123,7 @@ export class OperationRun {
       this.#resolve = resolve;
       this.#reject = reject;
       this.#look = { proposer, attempt, answers: [] };
-      // It needs no deadline of its own: each question ends within its time, by an answer or without.
+      this.#watchDeadline();
       this.#send({ to: members, message: { kind: 'query', members } });
     });
   }
@@ -146,7 +146,6 @@ export class OperationRun {
     if (this.#look) {
       const { proposer, attempt, answers } = this.#look;
       this.#look = undefined;
-      this.#watchDeadline();
       this.#operation = startRead(proposer, attempt).operation;
       for (const { member, reply } of answers) this.#take(onReply(this.#operation, member.id, reply));
     }
