@@ -12,7 +12,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { eventually } from '../support/eventually.ts';
 import { PostgresServer } from '../support/postgres.ts';
 import { PostgresProxy } from '../support/postgres-proxy.ts';
-import { append, put, read, wordsIn } from '../support/postgres-turns.ts';
+import { append, NOTHING_SEEN, put, read, wordsIn } from '../support/postgres-turns.ts';
 import { systemRandom } from '../support/system-random.ts';
 
 let server: PostgresServer;
@@ -120,7 +120,7 @@ describe('a connection that breaks', () => {
     const state = await append(database, 'list', 'b');
     expect(await read(database, 'list')).toBe('a b');
     expect(state).toMatchObject({ version: 2, sequence: 2 });
-    expect(await database.readState()).toEqual(state);
+    expect(await database.readState(state)).toEqual({ ...state, hasSeen: true });
     expect(database.counters).toMatchObject({ doubts: 1, retries: 0 });
   });
 
@@ -151,11 +151,12 @@ describe('a connection that breaks', () => {
     proxy.refuse();
     const began = performance.now();
     const failures = await Promise.all(
-      [put(database, 'k', 'v'), database.get(['k' as RecordKey]), database.readState()].map((asked) =>
-        asked.then(
-          () => undefined,
-          (failure: unknown) => failure,
-        ),
+      [put(database, 'k', 'v'), database.get(['k' as RecordKey], NOTHING_SEEN), database.readState(NOTHING_SEEN)].map(
+        (asked) =>
+          asked.then(
+            () => undefined,
+            (failure: unknown) => failure,
+          ),
       ),
     );
     expect(performance.now() - began).toBeLessThan(2_000);
@@ -247,10 +248,14 @@ describe('what the server undoes', () => {
     await append(database, 'list', 'a');
     const failure = new Error('this is no failure of the database');
     let runs = 0;
-    const turn = database.transact(['list' as RecordKey], () => {
-      runs++;
-      throw failure;
-    });
+    const turn = database.transact(
+      ['list' as RecordKey],
+      () => {
+        runs++;
+        throw failure;
+      },
+      NOTHING_SEEN,
+    );
     await expect(turn).rejects.toBe(failure);
     expect(runs).toBe(1);
     await append(database, 'list', 'b');
@@ -313,6 +318,42 @@ describe('a server that is restarted under load', () => {
     await Promise.all(workers);
     const lists = await Promise.all(['list0', 'list1', 'list2'].map((key) => read(nodes[0] as PostgresDatabase, key)));
     expect(lists.flatMap(wordsIn).toSorted()).toEqual(told.toSorted());
+  });
+});
+
+describe('a database that has gone back by a turn', () => {
+  it('is told from one that has not, also where the turn was taken anew, in every way of looking', async () => {
+    const [database, other] = [await direct(), await direct()];
+    const kept = await put(database, 'a', 'kept');
+    const lost = await put(database, 'b', 'lost');
+    const look = async (seen: typeof lost) => {
+      let inTurn: boolean | undefined;
+      await database.transact(
+        [],
+        ({ state }) => {
+          inTurn = state.hasSeen;
+          return undefined;
+        },
+        seen,
+      );
+      return [(await database.readState(seen)).hasSeen, (await database.get([], seen)).hasSeen, inTurn];
+    };
+    expect([await look(kept), await look(lost)]).toEqual([
+      [true, true, true],
+      [true, true, true],
+    ]);
+    const { schema } = server.settings(name);
+    await withClient(async (client) => {
+      await client.query(`DELETE FROM "${schema}".turns WHERE version = ${lost.version}`);
+      await client.query(`DELETE FROM "${schema}".records WHERE sequence = ${lost.sequence}`);
+    });
+    expect(await look(lost)).toEqual([false, false, false]);
+    const anew = await put(other, 'c', 'anew');
+    expect([anew.version, anew.sequence]).toEqual([lost.version, lost.sequence]);
+    expect(await look(lost)).toEqual([false, false, false]);
+    await put(other, 'd', 'further');
+    for (const state of [kept, anew]) expect(await look(state)).toEqual([true, true, true]);
+    expect(await look(lost)).toEqual([false, false, false]);
   });
 });
 

@@ -8,10 +8,12 @@ import {
 } from '@meridian/core/ids';
 import type { FlushChanges } from '@meridian/server/adapters/flush';
 import type {
+  FoundState,
   SharedDatabase,
   SharedRows,
   SharedState,
   TurnDecision,
+  TurnMark,
 } from '@meridian/server/adapters/shared/shared-database';
 import type { CancelTimer, Clock } from '@meridian/server/ports/clock';
 import type { Random } from '@meridian/server/ports/random';
@@ -69,6 +71,9 @@ export class SimulatedServer {
   #holder: Turn | undefined;
   #image = new Image();
   #state: SharedState | undefined;
+  /** The name of the turn of each version. */
+  #turns: string[] = [''];
+  #turnsTaken = 0;
   /** The same a while ago, as a standby has it that lags. */
   #standby: { readonly image: Image; readonly state: SharedState | undefined; readonly atMs: number } | undefined;
 
@@ -97,6 +102,11 @@ export class SimulatedServer {
     return this.#state as SharedState;
   }
 
+  /** Whether a turn that somebody has seen is in the past of the state. */
+  hasSeen({ id, version, turn }: TurnMark): boolean {
+    return id !== this.state.id || this.#turns[version] === turn;
+  }
+
   /** Gives the store its first state, once. */
   make(state: SharedState): boolean {
     if (this.#state) return false;
@@ -111,6 +121,7 @@ export class SimulatedServer {
     if (!standby?.state) return;
     this.#image = standby.image.copy();
     this.#state = standby.state;
+    this.#turns = this.#turns.slice(0, standby.state.version + 1);
     this.#standby = undefined;
   }
 
@@ -167,7 +178,9 @@ export class SimulatedServer {
       }
       this.#keepStandby();
       this.#image.apply(changes);
-      this.#state = { ...changes.after, version: this.state.version + 1 };
+      const name = `turn-${++this.#turnsTaken}`;
+      this.#state = { ...changes.after, version: this.state.version + 1, turn: name };
+      this.#turns.push(name);
       this.release(turn);
       onDone(this.#state);
     });
@@ -187,6 +200,7 @@ export class SimulatedServer {
       positions: new Map(),
       notes: new Map(),
       version: 0,
+      turn: '',
     };
     const isNew = this.make(fresh);
     return new SimulatedDatabase(this, clock, random, isNew, this.#bugs);
@@ -220,11 +234,11 @@ export class SimulatedDatabase implements SharedDatabase {
     this.#turns.clear();
   }
 
-  async transact(keys: readonly RecordKey[], decide: TurnDecision): Promise<SharedState> {
+  async transact(keys: readonly RecordKey[], decide: TurnDecision, seen: TurnMark): Promise<SharedState> {
     const startedAtMs = this.#clock.monotonicMs();
     for (;;) {
       await this.#wait(TRIP_MS);
-      const state = this.#server.isDown ? undefined : await this.#attempt(keys, decide);
+      const state = this.#server.isDown ? undefined : await this.#attempt(keys, decide, seen);
       if (state) return state;
       if (this.#clock.monotonicMs() - startedAtMs > PATIENCE_MS)
         throw new StoreFailedError('the database cannot be reached');
@@ -233,15 +247,16 @@ export class SimulatedDatabase implements SharedDatabase {
   }
 
   /** Nothing where the turn was undone. */
-  async #attempt(keys: readonly RecordKey[], decide: TurnDecision): Promise<SharedState | undefined> {
+  async #attempt(keys: readonly RecordKey[], decide: TurnDecision, seen: TurnMark): Promise<SharedState | undefined> {
     const turn = await this.#granted();
     if (!turn) return undefined;
     try {
       if (this.#breaks()) return undefined;
       const { state, image } = this.#server;
       const rows = new Map(keys.map((key) => [key, image.rows.get(key)]));
+      const found = { ...state, hasSeen: this.#server.hasSeen(seen) };
       await this.#wait(TRIP_MS);
-      const changes = decide({ state, read: (key) => rows.get(key) });
+      const changes = decide({ state: found, read: (key) => rows.get(key) });
       return changes ? await this.#commit(turn, changes) : state;
     } finally {
       this.#turns.delete(turn);
@@ -285,15 +300,15 @@ export class SimulatedDatabase implements SharedDatabase {
     return new Promise((resolve) => void this.#clock.timer(delayMs, resolve));
   }
 
-  get(keys: readonly RecordKey[]): Promise<SharedRows> {
+  get(keys: readonly RecordKey[], seen: TurnMark): Promise<SharedRows> {
     return this.#read((image) => {
       const rows = new Map<RecordKey, StoredRow>();
       for (const key of keys) {
         const row = image.rows.get(key);
         if (row) rows.set(key, row);
       }
-      const { id, version } = this.#server.state;
-      return { id, version, rows };
+      const { id, version, turn } = this.#server.state;
+      return { id, version, turn, hasSeen: this.#server.hasSeen(seen), rows };
     });
   }
 
@@ -314,8 +329,8 @@ export class SimulatedDatabase implements SharedDatabase {
     });
   }
 
-  readState(): Promise<SharedState> {
-    return this.#read(() => this.#server.state);
+  readState(seen: TurnMark): Promise<FoundState> {
+    return this.#read(() => ({ ...this.#server.state, hasSeen: this.#server.hasSeen(seen) }));
   }
 
   figures(): Promise<StoreFigures> {

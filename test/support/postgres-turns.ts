@@ -1,7 +1,10 @@
-import type { RecordKey } from '@meridian/core/ids';
+import type { RecordKey, StoreId } from '@meridian/core/ids';
 import { Flush, type FlushRequest } from '@meridian/server/adapters/flush';
-import type { SharedDatabase, SharedState } from '@meridian/server/adapters/shared/shared-database';
+import type { SharedDatabase, SharedState, TurnMark } from '@meridian/server/adapters/shared/shared-database';
 import type { RecordWrite } from '@meridian/server/ports/store';
+
+/** Of who has seen nothing of the store yet. */
+export const NOTHING_SEEN: TurnMark = { id: '' as StoreId, version: 0, turn: '' };
 
 type Look = (at: number) => string | undefined;
 
@@ -12,27 +15,31 @@ export function change(
   make: (found: Look, at: number) => string | null | undefined,
 ): Promise<SharedState> {
   const asked = keys as readonly RecordKey[];
-  return database.transact(asked, (turn) => {
-    const flush = new Flush(turn, turn.state);
-    const request: FlushRequest = {
-      keys: asked,
-      decide: (view) => {
-        const found: Look = (at) => text(view.record(at));
-        const writes: RecordWrite[] = [];
-        asked.forEach((key, at) => {
-          const made = make(found, at);
-          if (made !== undefined) writes.push({ key, record: made === null ? null : new TextEncoder().encode(made) });
-        });
-        return { writes, result: undefined };
-      },
-      amend: undefined,
-      result: undefined,
-      hasFailed: false,
-    };
-    flush.run(request);
-    if (request.hasFailed) throw request.result;
-    return flush.changes();
-  });
+  return database.transact(
+    asked,
+    (turn) => {
+      const flush = new Flush(turn, turn.state);
+      const request: FlushRequest = {
+        keys: asked,
+        decide: (view) => {
+          const found: Look = (at) => text(view.record(at));
+          const writes: RecordWrite[] = [];
+          asked.forEach((key, at) => {
+            const made = make(found, at);
+            if (made !== undefined) writes.push({ key, record: made === null ? null : new TextEncoder().encode(made) });
+          });
+          return { writes, result: undefined };
+        },
+        amend: undefined,
+        result: undefined,
+        hasFailed: false,
+      };
+      flush.run(request);
+      if (request.hasFailed) throw request.result;
+      return flush.changes();
+    },
+    NOTHING_SEEN,
+  );
 }
 
 export function put(database: SharedDatabase, key: string, value: string): Promise<SharedState> {
@@ -40,7 +47,7 @@ export function put(database: SharedDatabase, key: string, value: string): Promi
 }
 
 export async function read(database: SharedDatabase, key: string): Promise<string | undefined> {
-  return text((await database.get([key as RecordKey])).rows.get(key as RecordKey)?.record);
+  return text((await database.get([key as RecordKey], NOTHING_SEEN)).rows.get(key as RecordKey)?.record);
 }
 
 /** Adds a word to the list under a key, so that what was done twice, or not at all, is seen in it. */

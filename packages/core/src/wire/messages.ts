@@ -30,6 +30,7 @@ const vector = list(tuple(storeId, sequence), 4096);
 /** More rows than any page asks for. */
 const rows = list(tuple(recordKey, bytes), 100_000);
 const requestId = text(128);
+const turnName = text(128);
 
 /** A version vector on the wire. */
 export type VectorEntries = ValueOf<typeof vector>;
@@ -156,7 +157,7 @@ const answer = tuple(only(ANSWER), whole, nullable(failure), anything);
 /** What a proposer knows to be chosen: record keys and ballots. Nobody answers, and any may be lost. */
 const chosen = tuple(only(CHOSEN), list(tuple(recordKey, ballot), 4096));
 
-/** Between nodes that share a store: the store, from, upTo, rows with their sequences (null: too many to send), whether more than rows has changed. */
+/** Between nodes that share a store: the store, from, upTo, rows with their sequences (null: too many to send), whether more than rows has changed, the turn's version and name, the name of the turn before it. */
 const committed = tuple(
   only(COMMITTED),
   storeId,
@@ -164,6 +165,9 @@ const committed = tuple(
   sequence,
   nullable(list(tuple(recordKey, sequence, bytes), 4096)),
   flag,
+  whole,
+  turnName,
+  turnName,
 );
 
 const message = oneOf([greeting, follow, changes, applied, ping, pong, request, answer, chosen, unfollow, committed]);

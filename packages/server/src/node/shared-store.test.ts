@@ -154,6 +154,23 @@ describe('two nodes on one store', () => {
       }),
   );
 
+  it('miss a single turn that a fail-over has lost, though the one that is written to has only heard of it', () =>
+    onCluster(ONE_SHARED, async (cluster) => {
+      await cluster.put('eu-1', 'old', 'kept');
+      await cluster.settle();
+      const former = cluster.storeId('eu-1');
+      await cluster.put('eu-1', 'young', 'one');
+      for (let waited = 0; waited < 150 && (await cluster.get('us-1', 'young')).length === 0; waited += 5)
+        await cluster.time.sleep(5);
+      database(cluster).failOver();
+      const written = await codeOf(cluster.put('eu-2', 'other', 'acknowledged'));
+      await cluster.settle();
+      expect(cluster.storeId('eu-2')).not.toBe(former);
+      expect(await cluster.get('eu-1', 'young')).toEqual(['one']);
+      for (const node of ['us-1', 'ap-1'])
+        expect(await cluster.get(node, 'other')).toEqual(written === 'no error' ? ['acknowledged'] : []);
+    }));
+
   it('are one follower to others, whose disks are not older for having served the other of them', () =>
     onCluster(ONE_SHARED, async (cluster) => {
       const follower = followerOf(cluster, 'us-1');

@@ -20,19 +20,20 @@ export class Siblings {
     this.#state.store.shared?.onChange((notice) => this.#tell(notice));
   }
 
-  #tell({ store, from, upTo, rows, changesState }: CommitNotice): void {
+  #tell({ store, from, upTo, rows, changesState, turn }: CommitNotice): void {
     const siblings = this.#state.peers.siblings();
     if (siblings.length === 0) return;
     const entries = rows?.map(({ key, sequence, record }) => [key, sequence, record] as const) ?? null;
-    const message: Committed = [COMMITTED, store, from, upTo, entries, changesState];
+    const { version, name, before } = turn;
+    const message: Committed = [COMMITTED, store, from, upTo, entries, changesState, version, name, before];
     for (const { node, isUp } of siblings) if (isUp) this.#transport.send(node, message);
   }
 
-  onCommitted([, store, from, upTo, entries, changesState]: Committed): void {
+  onCommitted([, store, from, upTo, entries, changesState, version, name, before]: Committed): void {
     const { shared } = this.#state.store;
     if (!shared) return;
     const rows = entries?.map(([key, sequence, record]): StoredRow => ({ key, sequence, record }));
-    shared.notice({ store, from, upTo, rows, changesState });
+    shared.notice({ store, from, upTo, rows, changesState, turn: { version, name, before } });
     if (!changesState) return;
     // Sessions wait for claims too, and those come without rows.
     shared.refresh().then(

@@ -150,6 +150,8 @@ export interface CommitNotice {
   readonly rows: readonly StoredRow[] | undefined;
   /** Whether positions, notes or the id changed too. */
   readonly changesState: boolean;
+  /** The transaction, and the one before it: who has seen that one knows that nothing is between. */
+  readonly turn: { readonly version: number; readonly name: string; readonly before: string };
 }
 
 /**

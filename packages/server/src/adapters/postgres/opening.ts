@@ -72,13 +72,13 @@ async function findOrMake(
     const owner = (await session.run(statements.readName, [])).rows[0]?.[0] as StoreName | undefined;
     if (owner !== storeName) throw otherStore(settings, owner ?? ('' as StoreName), storeName);
     const row = new StateRow();
-    const read = () => session.run(statements.readState, [row.known.tag]);
+    const read = () => session.run(statements.readState, [row.known.tag, 0]);
     let answer = await read();
     if (answer.rows.length === 0) {
       await session.run(statements.makeTurn, [id]);
       answer = await read();
     }
-    const { state } = row.take(answer, row.known);
+    const { state } = row.take(answer, row.known, { id, version: 0, turn: '' });
     return { state, isNew: state.id === id };
   } finally {
     session.drop();

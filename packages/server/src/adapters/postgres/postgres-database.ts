@@ -8,7 +8,14 @@ import {
   StoreFailedError,
   type StoreFigures,
 } from '../../ports/store.ts';
-import type { SharedDatabase, SharedRows, SharedState, TurnDecision } from '../shared/shared-database.ts';
+import type {
+  FoundState,
+  SharedDatabase,
+  SharedRows,
+  SharedState,
+  TurnDecision,
+  TurnMark,
+} from '../shared/shared-database.ts';
 import { newCounters, type PostgresCounters, type PostgresFigures } from './counters.ts';
 import { type Opening, openStore } from './opening.ts';
 import { Patience } from './patience.ts';
@@ -82,12 +89,12 @@ class OpenDatabase implements PostgresDatabase {
     this.#schema = schema;
   }
 
-  transact(keys: readonly RecordKey[], decide: TurnDecision): Promise<SharedState> {
-    return this.#whileOpen(() => this.#turns.take(keys, decide));
+  transact(keys: readonly RecordKey[], decide: TurnDecision, seen: TurnMark): Promise<SharedState> {
+    return this.#whileOpen(() => this.#turns.take(keys, decide, seen));
   }
 
-  get(keys: readonly RecordKey[]): Promise<SharedRows> {
-    return this.#whileOpen(() => this.#reads.get(keys));
+  get(keys: readonly RecordKey[], seen: TurnMark): Promise<SharedRows> {
+    return this.#whileOpen(() => this.#reads.get(keys, seen));
   }
 
   scan(from: RecordKey, to: RecordKey, limits: PageLimits): Promise<RowPage> {
@@ -98,8 +105,8 @@ class OpenDatabase implements PostgresDatabase {
     return this.#whileOpen(() => this.#reads.changes(after, limits));
   }
 
-  readState(): Promise<SharedState> {
-    return this.#whileOpen(() => this.#reads.state());
+  readState(seen: TurnMark): Promise<FoundState> {
+    return this.#whileOpen(() => this.#reads.state(seen));
   }
 
   figures(): Promise<StoreFigures> {

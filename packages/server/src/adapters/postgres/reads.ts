@@ -8,7 +8,7 @@ import {
   type StoredRow,
   StoreFailedError,
 } from '../../ports/store.ts';
-import type { SharedRows, SharedState } from '../shared/shared-database.ts';
+import type { FoundState, SharedRows, TurnMark } from '../shared/shared-database.ts';
 import { byteaArray } from './binary-array.ts';
 import { clientConfig } from './client-config.ts';
 import type { PostgresCounters } from './counters.ts';
@@ -17,13 +17,16 @@ import type { Patience } from './patience.ts';
 import { keyBytes, rowOf } from './rows.ts';
 import { type Cells, type Parameter, setUpSession } from './session.ts';
 import { CONNECT_TIMEOUT_MS, GOODBYE_MS, POOL_IDLE_MS, type PostgresSettings } from './settings.ts';
-import { NO_STORE, StateRow } from './state-row.ts';
+import { isInThePast, NO_STORE, StateRow } from './state-row.ts';
 import type { Statement, Statements } from './statements.ts';
 import { storeError } from './store-error.ts';
 
 /** Limits of a page whatever was asked for: the server measures so many rows, and this process holds so many bytes twice. */
 export const PAGE_ROWS_MAX = 16_384;
 export const PAGE_BYTES_MAX = 32 * 1024 * 1024;
+
+/** What comes before a row's own cells. */
+type ViewCells = [id: StoreId, version: number, turn: string, seenTurn: string | null];
 
 export interface ReadsOptions {
   readonly settings: PostgresSettings;
@@ -62,17 +65,17 @@ export class Reads {
     this.#pool.on('remove', (client) => this.#clients.delete(client));
   }
 
-  async get(keys: readonly RecordKey[]): Promise<SharedRows> {
-    const answer = await this.#run(this.#options.statements.view, [byteaArray(keys.map(keyBytes))]);
-    const [id, version] = (answer[0] ?? []) as [StoreId?, number?];
-    if (id === undefined || version === undefined) throw new StoreFailedError(NO_STORE);
+  async get(keys: readonly RecordKey[], seen: TurnMark): Promise<SharedRows> {
+    const answer = await this.#run(this.#options.statements.view, [byteaArray(keys.map(keyBytes)), seen.version]);
+    if (answer[0] === undefined) throw new StoreFailedError(NO_STORE);
+    const [id, version, turn, seenTurn] = answer[0] as ViewCells;
     const rows = new Map<RecordKey, StoredRow>();
     for (const cells of answer) {
-      if (cells[2] === null) continue;
-      const row = rowOf(cells.slice(2));
+      if (cells[4] === null) continue;
+      const row = rowOf(cells.slice(4));
       rows.set(row.key, row);
     }
-    return { id, version, rows };
+    return { id, version, turn, hasSeen: isInThePast(seen, { id, version, turn }, seenTurn), rows };
   }
 
   async scan(from: RecordKey, to: RecordKey, limits: PageLimits): Promise<RowPage> {
@@ -91,11 +94,11 @@ export class Reads {
     return { rows, isComplete, upTo: isComplete ? sequence : (rows[rows.length - 1]?.sequence ?? after) };
   }
 
-  async state(): Promise<SharedState> {
+  async state(seen: TurnMark): Promise<FoundState> {
     const { known } = this.#stateRow;
-    const rows = await this.#run(this.#options.statements.readState, [known.tag]);
+    const rows = await this.#run(this.#options.statements.readState, [known.tag, seen.version]);
     try {
-      return this.#stateRow.take({ command: 'SELECT', rows, rowCount: rows.length }, known).state;
+      return this.#stateRow.take({ command: 'SELECT', rows, rowCount: rows.length }, known, seen).state;
     } catch (error) {
       throw storeError(error);
     }

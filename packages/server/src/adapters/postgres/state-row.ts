@@ -1,6 +1,6 @@
 import type { Sequence, StoreId } from '@meridian/core/ids';
 import type { FollowPosition } from '../../ports/store.ts';
-import type { SharedState } from '../shared/shared-database.ts';
+import type { FoundState, TurnMark } from '../shared/shared-database.ts';
 import { PostgresFailure } from './failures.ts';
 import type { Answer } from './session.ts';
 
@@ -11,15 +11,15 @@ export interface KnownNotes {
   readonly notes: ReadonlyMap<string, string>;
 }
 
-export interface FoundState {
-  readonly state: SharedState;
+export interface FoundRow {
+  readonly state: FoundState;
   readonly notesTag: string;
 }
 
 export const NO_STORE = 'the database no longer holds the store';
 const NO_NOTES: ReadonlyMap<string, string> = new Map();
 
-type StateCells = [StoreId, Sequence, number, string, string, string | null];
+type StateCells = [StoreId, Sequence, number, string, string | null, string, string, string | null];
 
 /**
  * The last turn's row as a state. Texts that have not changed are not parsed again, and notes that have not changed are not
@@ -36,10 +36,10 @@ export class StateRow {
   }
 
   /** @throws PostgresFailure where the row is gone */
-  take({ rows }: Answer, known: KnownNotes): FoundState {
+  take({ rows }: Answer, known: KnownNotes, seen: TurnMark): FoundRow {
     const cells = rows[0] as StateCells | undefined;
     if (cells === undefined) throw new PostgresFailure('refused', NO_STORE);
-    const [id, sequence, version, positionsText, notesTag, notesText] = cells;
+    const [id, sequence, version, turn, seenTurn, positionsText, notesTag, notesText] = cells;
     // A store that has never had notes has none under its tag.
     const notes =
       notesText === null
@@ -52,8 +52,15 @@ export class StateRow {
       this.#positions = positionsOf(positionsText);
       this.#positionsText = positionsText;
     }
-    return { notesTag, state: { id, sequence, version, positions: this.#positions, notes } };
+    const hasSeen = isInThePast(seen, { id, version, turn }, seenTurn);
+    return { notesTag, state: { id, sequence, version, turn, hasSeen, positions: this.#positions, notes } };
   }
+}
+
+/** Whether `seen` is a turn on the way to `found`. `seenTurn`: the turn that the database has under that version, if any. */
+export function isInThePast(seen: TurnMark, found: TurnMark, seenTurn: string | null): boolean {
+  if (seen.id !== found.id) return true;
+  return seen.version <= found.version && (seenTurn === null || seenTurn === seen.turn);
 }
 
 export function notesTextOf(notes: ReadonlyMap<string, string>): string {

@@ -32,15 +32,16 @@ export function statementsFor(schema: string): Statements {
     // From the upper end of the index: what was deleted below it, and cannot be vacuumed yet, is not even looked at.
     readState: named(
       'read_state',
-      `SELECT id, sequence, version, positions, notes_tag,
+      `SELECT id, sequence, version, writer, (SELECT writer FROM "${schema}".turns WHERE version = $2), positions, notes_tag,
         CASE WHEN notes_tag = $1 THEN NULL ELSE (SELECT notes FROM "${schema}".notes WHERE tag = notes_tag) END
         FROM "${schema}".turns ORDER BY version DESC LIMIT 1`,
     ),
     rows: named('rows', `SELECT key, sequence, record FROM "${schema}".records WHERE key = ANY($1::bytea[])`),
     view: named(
       'view',
-      `SELECT last.id, last.version, records.key, records.sequence, records.record
-        FROM (SELECT id, version FROM "${schema}".turns ORDER BY version DESC LIMIT 1) AS last
+      `SELECT last.id, last.version, last.writer, (SELECT writer FROM "${schema}".turns WHERE version = $2),
+        records.key, records.sequence, records.record
+        FROM (SELECT id, version, writer FROM "${schema}".turns ORDER BY version DESC LIMIT 1) AS last
         LEFT JOIN "${schema}".records ON records.key = ANY($1::bytea[])`,
     ),
     put: named(

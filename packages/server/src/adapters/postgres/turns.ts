@@ -3,7 +3,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Random } from '../../ports/random.ts';
 import { type StoredRow, StoreFailedError } from '../../ports/store.ts';
 import type { FlushChanges } from '../flush.ts';
-import type { SharedState, SharedTurn, TurnDecision } from '../shared/shared-database.ts';
+import type { SharedState, SharedTurn, TurnDecision, TurnMark } from '../shared/shared-database.ts';
 import { bigintArray, byteaArray } from './binary-array.ts';
 import type { PostgresCounters } from './counters.ts';
 import { failureOf, PostgresFailure } from './failures.ts';
@@ -11,7 +11,7 @@ import type { Patience } from './patience.ts';
 import { keyBytes, rowOf } from './rows.ts';
 import { type Answer, Session } from './session.ts';
 import type { PostgresSettings } from './settings.ts';
-import { type FoundState, notesTextOf, positionsTextOf, StateRow } from './state-row.ts';
+import { type FoundRow, notesTextOf, positionsTextOf, StateRow } from './state-row.ts';
 import type { Statements } from './statements.ts';
 import { storeError } from './store-error.ts';
 
@@ -65,8 +65,9 @@ class DecisionFailure extends Error {
  */
 export class Turns {
   readonly #options: TurnsOptions;
-  /** Names this process's turns in the database. */
+  /** Of the names of this process's turns, what they begin with. */
   readonly #writer: string;
+  #attempts = 0;
   readonly #stateRow = new StateRow();
   #session: Session | undefined;
   #tail: Promise<unknown> = Promise.resolve();
@@ -77,8 +78,8 @@ export class Turns {
   }
 
   /** @throws StoreFullError, StoreFailedError, or what `decide` throws */
-  take(keys: readonly RecordKey[], decide: TurnDecision): Promise<SharedState> {
-    const turn = this.#tail.then(() => this.#takeNow(keys, decide));
+  take(keys: readonly RecordKey[], decide: TurnDecision, seen: TurnMark): Promise<SharedState> {
+    const turn = this.#tail.then(() => this.#takeNow(keys, decide, seen));
     this.#tail = turn.catch(() => undefined);
     return turn;
   }
@@ -89,13 +90,13 @@ export class Turns {
     await this.#session?.end(this.#options.clock).catch(() => undefined);
   }
 
-  async #takeNow(keys: readonly RecordKey[], decide: TurnDecision): Promise<SharedState> {
+  async #takeNow(keys: readonly RecordKey[], decide: TurnDecision, seen: TurnMark): Promise<SharedState> {
     const { patience, counters } = this.#options;
     counters.turns++;
     const bytes = keys.map(keyBytes);
     try {
       return await patience.retry(
-        () => this.#tryOrFindOut(bytes, decide),
+        () => this.#tryOrFindOut(bytes, decide, seen),
         () => counters.retries++,
       );
     } catch (error) {
@@ -104,9 +105,9 @@ export class Turns {
     }
   }
 
-  async #tryOrFindOut(keys: readonly Uint8Array[], decide: TurnDecision): Promise<SharedState> {
+  async #tryOrFindOut(keys: readonly Uint8Array[], decide: TurnDecision, seen: TurnMark): Promise<SharedState> {
     try {
-      return await this.#try(keys, decide);
+      return await this.#try(keys, decide, seen);
     } catch (error) {
       if (!(error instanceof Doubt)) throw error;
       this.#options.counters.doubts++;
@@ -117,10 +118,10 @@ export class Turns {
     }
   }
 
-  async #try(keys: readonly Uint8Array[], decide: TurnDecision): Promise<SharedState> {
+  async #try(keys: readonly Uint8Array[], decide: TurnDecision, seen: TurnMark): Promise<SharedState> {
     const session = await this.#connected();
     try {
-      const turn = await this.#begin(session, keys);
+      const turn = await this.#begin(session, keys, seen);
       const changes = decideOn(turn, decide);
       if (changes !== undefined) return await this.#commit(session, turn.found, changes);
       // Nobody needs to wait for it: whatever comes next on this session comes after it.
@@ -132,7 +133,11 @@ export class Turns {
     }
   }
 
-  async #begin(session: Session, keys: readonly Uint8Array[]): Promise<SharedTurn & { readonly found: FoundState }> {
+  async #begin(
+    session: Session,
+    keys: readonly Uint8Array[],
+    seen: TurnMark,
+  ): Promise<SharedTurn & { readonly found: FoundRow }> {
     const { statements } = this.#options;
     const { known } = this.#stateRow;
     const [, , last, read] = await allOf(
@@ -140,11 +145,11 @@ export class Turns {
         session.command(BEGIN),
         session.run(statements.lock, []),
         // A statement of its own: it must see what was committed while the lock was waited for.
-        session.run(statements.readState, [known.tag]),
+        session.run(statements.readState, [known.tag, seen.version]),
         ...(keys.length > 0 ? [session.run(statements.rows, [byteaArray(keys)])] : []),
       ]),
     );
-    const found = this.#stateRow.take(last as Answer, known);
+    const found = this.#stateRow.take(last as Answer, known, seen);
     const rows = new Map<RecordKey, StoredRow>();
     for (const cells of read?.rows ?? []) {
       const row = rowOf(cells);
@@ -153,8 +158,10 @@ export class Turns {
     return { state: found.state, found, read: (key) => rows.get(key) };
   }
 
-  async #commit(session: Session, found: FoundState, changes: FlushChanges): Promise<SharedState> {
-    const after: SharedState = { ...changes.after, version: found.state.version + 1 };
+  async #commit(session: Session, found: FoundRow, changes: FlushChanges): Promise<SharedState> {
+    // A name for each attempt: what was undone, or lost with a database that went back, is never taken for what came after.
+    const turn = `${this.#writer}.${(this.#attempts++).toString(36)}`;
+    const after: SharedState = { ...changes.after, version: found.state.version + 1, turn };
     const sent = session.together(() => [...this.#writes(session, found, after, changes), session.command('COMMIT')]);
     const settled = await Promise.allSettled(sent);
     const commit = settled.pop() as PromiseSettledResult<Answer>;
@@ -172,7 +179,7 @@ export class Turns {
     throw new Doubt(after, failure);
   }
 
-  #writes(session: Session, found: FoundState, after: SharedState, changes: FlushChanges): Promise<Answer>[] {
+  #writes(session: Session, found: FoundRow, after: SharedState, changes: FlushChanges): Promise<Answer>[] {
     const { statements, random } = this.#options;
     const { rows, removed } = changes;
     const sent: Promise<Answer>[] = [];
@@ -185,14 +192,14 @@ export class Turns {
     if (removed.length > 0) {
       sent.push(session.run(statements.remove, [byteaArray(removed.map(({ key }) => keyBytes(key)))]));
     }
-    const { id, version, sequence, positions, notes } = after;
+    const { id, version, turn, sequence, positions, notes } = after;
     let { notesTag } = found;
     if (notes !== found.state.notes) {
       notesTag = random.id(NOTES_TAG_LENGTH);
       sent.push(session.run(statements.saveNotes, [notesTag, notesTextOf(notes)]));
       sent.push(session.run(statements.forgetNotes, [found.notesTag]));
     }
-    const saved = [version, this.#writer, id, sequence, positionsTextOf(positions), notesTag];
+    const saved = [version, turn, id, sequence, positionsTextOf(positions), notesTag];
     sent.push(session.run(statements.saveTurn, saved));
     if (version % TURNS_FORGOTTEN_AT_ONCE === 0) {
       const last = version - this.#options.turnsKept;
@@ -208,7 +215,7 @@ export class Turns {
    */
   async #findOut({ after, failure }: Doubt): Promise<boolean> {
     try {
-      return await this.#options.patience.retry(() => this.#isCommitted(after.version));
+      return await this.#options.patience.retry(() => this.#isCommitted(after));
     } catch {
       throw new StoreFailedError(`the outcome of a commit is not known: ${failure.message}`, {
         cause: failure,
@@ -217,7 +224,8 @@ export class Turns {
     }
   }
 
-  async #isCommitted(version: number): Promise<boolean> {
+  async #isCommitted(after: SharedState): Promise<boolean> {
+    const { version } = after;
     const { statements } = this.#options;
     const session = await this.#connected();
     try {
@@ -226,14 +234,14 @@ export class Turns {
         session.together(() => [
           session.command(BEGIN),
           session.run(statements.lock, []),
-          session.run(statements.readState, [known.tag]),
+          session.run(statements.readState, [known.tag, version]),
           session.run(statements.findTurn, [version]),
         ]),
       );
       await session.command('ROLLBACK');
       const writer = turn?.rows[0]?.[0];
-      const { state } = this.#stateRow.take(last as Answer, known);
-      if (writer !== undefined || state.version < version) return writer === this.#writer;
+      const { state } = this.#stateRow.take(last as Answer, known, after);
+      if (writer !== undefined || state.version < version) return writer === after.turn;
     } catch (error) {
       await this.#leave(session, error);
       throw error;

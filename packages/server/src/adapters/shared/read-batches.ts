@@ -1,6 +1,6 @@
 import type { RecordKey } from '@meridian/core/ids';
 import { type StoredRow, StoreFailedError } from '../../ports/store.ts';
-import type { SharedDatabase, SharedRows, SharedState } from './shared-database.ts';
+import type { SharedDatabase, SharedRows, TurnMark } from './shared-database.ts';
 
 /** Of one statement. */
 const KEYS_MAX = 256;
@@ -13,10 +13,10 @@ interface Reader {
 export interface ReadBatchesOptions {
   readonly database: Pick<SharedDatabase, 'get'>;
   readonly soon: (fire: () => void) => void;
-  /** The latest state known when a statement is sent. */
-  readonly known: () => SharedState;
-  /** Given with what was known before; says whether the view is to be trusted. */
-  readonly isSound: (view: SharedRows, known: SharedState) => boolean;
+  /** The latest turn seen when a statement is sent. */
+  readonly seen: () => TurnMark;
+  /** Says whether the view is to be trusted. */
+  readonly isSound: (view: SharedRows) => boolean;
 }
 
 /** Reads many keys in one statement: those that one tick asks for. Each read begins after it was asked for. */
@@ -42,11 +42,10 @@ export class ReadBatches {
     const batch = this.#waiting;
     if (batch.size === 0) return;
     this.#waiting = new Map();
-    const { database, known, isSound } = this.#options;
-    const before = known();
-    database.get([...batch.keys()]).then(
+    const { database, seen, isSound } = this.#options;
+    database.get([...batch.keys()], seen()).then(
       (view) => {
-        if (isSound(view, before)) answer(batch, view);
+        if (isSound(view)) answer(batch, view);
         else fail(batch, new StoreFailedError('the database is older than what this node has seen of it'));
       },
       (failure: unknown) => fail(batch, failure),

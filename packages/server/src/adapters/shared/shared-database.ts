@@ -1,20 +1,39 @@
-import type { RecordKey, Sequence } from '@meridian/core/ids';
+import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
 import type { ChangesPage, PageLimits, RowPage, StoredRow, StoreFigures } from '../../ports/store.ts';
 import type { FlushChanges, RowSource, StoreState } from '../flush.ts';
 
-/** A store's state as its database has it. */
-export interface SharedState extends StoreState {
-  /** One more with each transaction that changed anything: of two states the one with the higher version is the later. */
+/**
+ * Which turn a state is of. A database that has gone back gives out the same versions anew, so the version alone does not
+ * tell: the turn's own name does, which no other has.
+ */
+export interface TurnMark {
+  readonly id: StoreId;
+  /** One more with each transaction that changed anything. */
   readonly version: number;
+  readonly turn: string;
 }
+
+/** A store's state as its database has it. */
+export interface SharedState extends StoreState, TurnMark {}
+
+/** What was found, beside what the one who asked had seen of the store before. */
+interface Found {
+  /**
+   * False where the database has gone back: under the same id, the turn that was seen is not in its past. One that is no
+   * longer on record is taken to be.
+   */
+  readonly hasSeen: boolean;
+}
+
+export interface FoundState extends SharedState, Found {}
 
 /** What a transaction sees, once it has the store to itself: what is read here was committed, and stays so to its end. */
 export interface SharedTurn extends RowSource {
-  readonly state: SharedState;
+  readonly state: FoundState;
 }
 
 /** Rows, and which state of the store they are of. */
-export interface SharedRows extends Pick<SharedState, 'id' | 'version'> {
+export interface SharedRows extends TurnMark, Found {
   /** A key without a row is not in it. */
   readonly rows: ReadonlyMap<RecordKey, StoredRow>;
 }
@@ -43,14 +62,14 @@ export interface SharedDatabase {
    * Resolves once the outcome is certain, also where the connection broke during the commit: with the state after it.
    * @throws StoreFullError, StoreFailedError: nothing of it remains, unless `isDoubtful`
    */
-  transact(keys: readonly RecordKey[], decide: TurnDecision): Promise<SharedState>;
+  transact(keys: readonly RecordKey[], decide: TurnDecision, seen: TurnMark): Promise<SharedState>;
   /** What is committed under these keys, in one statement. */
-  get(keys: readonly RecordKey[]): Promise<SharedRows>;
+  get(keys: readonly RecordKey[], seen: TurnMark): Promise<SharedRows>;
   scan(from: RecordKey, to: RecordKey, limits: PageLimits): Promise<RowPage>;
   /** Rows above a sequence, from one consistent view. */
   changes(after: Sequence, limits: PageLimits): Promise<ChangesPage>;
   /** As last committed. */
-  readState(): Promise<SharedState>;
+  readState(seen: TurnMark): Promise<FoundState>;
   figures(): Promise<StoreFigures>;
   /** Ends its connections. What is under way is let finish, within bounds. */
   close(): Promise<void>;

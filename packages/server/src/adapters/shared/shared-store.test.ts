@@ -12,6 +12,12 @@ import { SharedStore } from './shared-store.ts';
 
 const STORE_NAME = 'eu-1' as StoreName;
 const KEY = 'shop.1\0key' as RecordKey;
+const [A, B, C, D] = ['a', 'b', 'c', 'd'].map((name) => `shop.1\0${name}` as RecordKey) as [
+  RecordKey,
+  RecordKey,
+  RecordKey,
+  RecordKey,
+];
 const encoder = new TextEncoder();
 
 interface Node {
@@ -27,6 +33,8 @@ interface Setting {
   readonly server: SimulatedServer;
   readonly one: Node;
   readonly other: Node;
+  /** A further node. */
+  readonly connect: (isListening?: boolean) => Node;
 }
 
 /** Runs `play` with two nodes on one database, as virtual time passes. */
@@ -35,16 +43,16 @@ async function onTwoNodes(play: (setting: Setting) => Promise<void>, bugs: Datab
   const random = new SeededRandom(7);
   const timer = (delayMs: number, fire: () => void) => time.at(delayMs, fire);
   const server = new SimulatedServer({ monotonicMs: () => time.nowMs, timer }, bugs);
-  const connect = (): Node => {
+  const connect = (isListening = true): Node => {
     const clock = new ProcessClock(time, 0);
     const database = server.connect(STORE_NAME, clock, random);
     const store = new SharedStore({ database, storeName: STORE_NAME, clock, random });
     const regressed: number[] = [];
-    store.shared.onRegressed((seen) => regressed.push(seen));
+    if (isListening) store.shared.onRegressed((seen) => regressed.push(seen));
     return { store, database, clock, regressed };
   };
   let isDone = false;
-  const played = play({ time, server, one: connect(), other: connect() }).finally(() => {
+  const played = play({ time, server, one: connect(), other: connect(), connect }).finally(() => {
     isDone = true;
   });
   await Promise.all([played, time.run(() => isDone)]);
@@ -137,6 +145,120 @@ describe('a shared store whose database fails over to a standby that lagged', ()
     }));
 });
 
+describe('a turn that the database has lost', () => {
+  it('is missed by a node that has only heard of it, and nothing is read or written past it', () =>
+    onTwoNodes(async ({ time, server, one, other }) => {
+      one.store.shared.onChange((notice) => other.store.shared.notice(notice));
+      await put(one.store, 'kept', A);
+      await time.sleep(250);
+      await other.store.shared.refresh();
+      const lost = await put(one.store, 'lost', B);
+      expect(other.store.sequence).toBe(lost);
+      server.failOver();
+      expect(await failureOf(other.store.get(B))).toBeInstanceOf(StoreFailedError);
+      expect(await failureOf(put(other.store, 'other', C))).toBeInstanceOf(StoreFailedError);
+      expect(other.regressed).toEqual([lost]);
+    }));
+
+  it('is missed by the node that took it, though another has taken as many since', () =>
+    onTwoNodes(async ({ time, server, one, other }) => {
+      await put(one.store, 'kept', A);
+      await time.sleep(250);
+      await other.store.shared.refresh();
+      const lost = await put(one.store, 'lost', B);
+      server.failOver();
+      // It has never heard of the turn that is lost.
+      expect(await put(other.store, 'other', C)).toBe(lost);
+      await put(other.store, 'further', D);
+      expect(await failureOf(one.store.get(B))).toBeInstanceOf(StoreFailedError);
+      await time.sleep(1_000);
+      expect(one.regressed).toEqual([lost]);
+    }));
+
+  it('is missed where the turn that came in its place is told of', () =>
+    onTwoNodes(async ({ time, server, one, other }) => {
+      const told: string[] = [];
+      one.store.onCommit(({ rows }) => told.push(...rows.map(({ key }) => key)));
+      await put(one.store, 'kept', A);
+      await time.sleep(250);
+      await other.store.shared.refresh();
+      await put(one.store, 'lost', B);
+      server.failOver();
+      other.store.shared.onChange((notice) => one.store.shared.notice(notice));
+      await put(other.store, 'other', C);
+      await put(other.store, 'further', D);
+      await time.sleep(100);
+      expect(one.regressed).toHaveLength(1);
+      await one.store.renewId();
+      await one.store.shared.refresh();
+      expect(told.slice(-2)).toEqual([C, D]);
+      await put(other.store, 'on', A);
+      expect(other.store.id).toBe(one.store.id);
+    }));
+
+  it('is told to who listens only after it was missed', () =>
+    onTwoNodes(async ({ time, server, one, connect }) => {
+      await put(one.store, 'kept', A);
+      await time.sleep(250);
+      await put(one.store, 'lost', B);
+      const late = connect(false);
+      server.failOver();
+      await time.sleep(600);
+      const told: number[] = [];
+      late.store.shared.onRegressed((seen) => told.push(seen));
+      expect(told).toEqual([2]);
+    }));
+
+  it('hinders nobody any more once another node has given the store a new id', () =>
+    onTwoNodes(async ({ time, server, one, connect }) => {
+      await put(one.store, 'kept', A);
+      await time.sleep(250);
+      await put(one.store, 'lost', B);
+      const late = connect(false);
+      server.failOver();
+      await time.sleep(600);
+      expect(await failureOf(put(late.store, 'again', D))).toBeInstanceOf(StoreFailedError);
+      await one.store.renewId();
+      await put(one.store, 'one', C);
+      await put(late.store, 'late', D);
+      expect(late.store.id).toBe(one.store.id);
+    }));
+
+  it('hides no row that was written in its place from a node that hears late of the new id', () =>
+    onTwoNodes(async ({ time, server, one, other }) => {
+      const told: string[] = [];
+      other.store.onCommit(({ rows }) => told.push(...rows.map(({ record }) => new TextDecoder().decode(record))));
+      await put(one.store, 'kept', A);
+      await time.sleep(300);
+      await put(one.store, 'kept too', B);
+      await put(one.store, 'lost', C);
+      await put(one.store, 'lost too', D);
+      await other.store.shared.refresh();
+      server.failOver();
+      expect(await failureOf(put(one.store, 'x'))).toBeDefined();
+      await one.store.renewId();
+      const rows = Array.from({ length: 6 }, (_none, at) => `new ${at}`);
+      for (const text of rows) await put(one.store, text, `shop.1\0${text}` as RecordKey);
+      await other.store.shared.refresh();
+      expect(told).toEqual(expect.arrayContaining(rows));
+    }));
+
+  it('shows in no listing, and in no page of changes, as if it had never been', () =>
+    onTwoNodes(async ({ time, server, one }) => {
+      await put(one.store, 'kept', A);
+      await time.sleep(250);
+      await put(one.store, 'lost', B);
+      server.failOver();
+      const limits = { rowsMax: 10, bytesMax: 1_000 };
+      const asked = [
+        one.store.get(B),
+        one.store.scan('shop.1\0' as RecordKey, 'shop.1\0z' as RecordKey, limits),
+        one.store.changes(0 as Sequence, limits),
+      ];
+      for (const failure of await Promise.all(asked.map(failureOf))) expect(failure).toBeInstanceOf(StoreFailedError);
+    }));
+});
+
 describe('a shared store', () => {
   it('lets others write while one node is stopped in the middle of a turn, and undoes that turn', () =>
     onTwoNodes(async ({ time, one, other }) => {
@@ -189,10 +311,10 @@ describe('a shared store', () => {
       let asked = 0;
       const { database } = one;
       const get = database.get.bind(database);
-      database.get = (keys) => {
+      database.get = (keys, seen) => {
         asked += 1;
         expect(keys).toEqual([KEY]);
-        return get(keys);
+        return get(keys, seen);
       };
       await Promise.all(Array.from({ length: 50 }, () => one.store.get(KEY)));
       expect(asked).toBe(1);

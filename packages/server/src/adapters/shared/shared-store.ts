@@ -1,5 +1,6 @@
 import {
   compareKeys,
+  NO_SEQUENCE,
   type RecordKey,
   type Sequence,
   type StoreId,
@@ -27,7 +28,7 @@ import { noted, noteReplaced, renewed, withoutPositions } from '../amendments.ts
 import type { FlushChanges } from '../flush.ts';
 import { CommitLine } from './commit-line.ts';
 import { ReadBatches } from './read-batches.ts';
-import type { SharedDatabase, SharedRows, SharedState } from './shared-database.ts';
+import type { FoundState, SharedDatabase, SharedRows, SharedState, TurnMark } from './shared-database.ts';
 import { TurnQueue } from './turn-queue.ts';
 
 const ID_LENGTH = 16;
@@ -65,6 +66,14 @@ export class SharedStore implements Store {
   readonly #changeListeners: ((notice: CommitNotice) => void)[] = [];
   readonly #regressedListeners: ((seen: Sequence) => void)[] = [];
   #state: SharedState;
+  /** The latest turn that this node has heard of, by whomever: a database without it has gone back. */
+  #seen: TurnMark;
+  /** What the turn under way has found. */
+  #found: TurnMark;
+  /** One more each time the database was found to have gone back, and for each new id: what was asked before says nothing after. */
+  #epoch = 0;
+  /** How far the store had come where the database has gone back. */
+  #lostFrom = NO_SEQUENCE;
   /** Until the store has a new id nothing may be written: its dots may have been given out before. */
   #isRegressed = false;
   #refreshing: Promise<void> | undefined;
@@ -81,18 +90,21 @@ export class SharedStore implements Store {
     this.#random = random;
     this.#onError = onError ?? (() => undefined);
     this.#state = database.state;
+    this.#seen = markOf(database.state);
+    this.#found = this.#seen;
     const soon = (fire: () => void): void => clock.soon(fire);
     this.#turns = new TurnQueue({
       database,
       clock,
+      seen: () => this.#seen,
       onTurn: (state) => this.#onTurn(state),
       onDone: (state, changes) => this.#onDone(state, changes),
     });
     this.#reads = new ReadBatches({
       database,
       soon,
-      known: () => this.#state,
-      isSound: (view, known) => this.#isSound(view, known),
+      seen: () => this.#seen,
+      isSound: (view) => this.#isSound(view),
     });
     this.#line = new CommitLine(
       database.state.sequence,
@@ -103,7 +115,10 @@ export class SharedStore implements Store {
       refresh: () => this.#refresh(),
       notice: (notice) => this.#onNotice(notice),
       onChange: (listener) => this.#changeListeners.push(listener),
-      onRegressed: (listener) => this.#regressedListeners.push(listener),
+      onRegressed: (listener) => {
+        this.#regressedListeners.push(listener);
+        if (this.#isRegressed) this.#guard(() => listener(this.#lostFrom));
+      },
     };
     this.#poll();
   }
@@ -143,13 +158,14 @@ export class SharedStore implements Store {
   }
 
   scan(from: RecordKey, to: RecordKey, limits: PageLimits): Promise<RowPage> {
-    return this.#ask(async () =>
-      compareKeys(from, to) < 0 ? await this.#database.scan(from, to, limits) : { rows: [], isComplete: true },
-    );
+    return this.#ask(async () => {
+      if (compareKeys(from, to) >= 0) return { rows: [], isComplete: true };
+      return this.#sound(() => this.#database.scan(from, to, limits));
+    });
   }
 
   changes(after: Sequence, limits: PageLimits): Promise<ChangesPage> {
-    return this.#ask(() => this.#database.changes(after, limits));
+    return this.#ask(() => this.#sound(() => this.#database.changes(after, limits)));
   }
 
   async renewId(): Promise<void> {
@@ -194,7 +210,8 @@ export class SharedStore implements Store {
   }
 
   /** A turn has the store to itself, so what it finds is what there is. */
-  #onTurn(found: SharedState): boolean {
+  #onTurn(found: FoundState): boolean {
+    this.#found = found;
     if (isOlder(found, this.#state)) this.#regress(found);
     else this.#learn(found);
     return !this.#isRegressed;
@@ -208,35 +225,74 @@ export class SharedStore implements Store {
     if (upTo > before.sequence) this.#line.take({ from: before.sequence, upTo, rows, isWhole: true });
     const changesState =
       before.id !== store || before.positions !== changes.after.positions || before.notes !== changes.after.notes;
-    const notice = { store, from: before.sequence, upTo, rows: isSmall(rows) ? rows : undefined, changesState };
+    const turn = { version: after.version, name: after.turn, before: this.#found.turn };
+    const sent = isSmall(rows) ? rows : undefined;
+    const notice = { store, from: before.sequence, upTo, rows: sent, changesState, turn };
     for (const listener of this.#changeListeners) this.#guard(() => listener(notice));
   }
 
   /** States come out of order: a later turn may end before an earlier one is heard of. */
   #learn(found: SharedState): void {
     const known = this.#state;
-    if (isOlder(found, known) || (found.id === known.id && found.version === known.version)) return;
-    // Another node has renewed a store that had gone back.
-    if (found.id !== known.id && found.sequence < this.#line.toldTo) this.#line.reset();
+    if (found.id === known.id ? found.version <= known.version : known.positions.has(found.id)) return;
+    if (found.id !== known.id) this.#onNewId(known.id, found);
     this.#state = found;
+    this.#see(found);
+  }
+
+  /** Perhaps another node has renewed a store that had gone back: from there on it holds other rows than were told of. */
+  #onNewId(former: StoreId, { positions }: SharedState): void {
+    const renewedAt = positions.get(former)?.applied ?? NO_SEQUENCE;
+    if (renewedAt < this.#line.toldTo) this.#line.reset();
+    this.#isRegressed = false;
+    this.#epoch += 1;
+  }
+
+  /** A turn that is none of the past. */
+  #see(mark: TurnMark): void {
+    if (mark.id !== this.#seen.id || mark.version > this.#seen.version) this.#seen = markOf(mark);
   }
 
   /**
    * Rows of a database that has gone back lack what was promised and acknowledged. Under an id that is not known here yet,
    * another node has found that out.
    */
-  #isSound(view: SharedRows, known: SharedState): boolean {
-    if (view.id === this.#state.id && !isOlder(view, known)) return true;
+  #isSound(view: SharedRows): boolean {
+    if (view.id === this.#state.id && view.hasSeen) {
+      this.#see(view);
+      return true;
+    }
     this.#refreshQuietly();
     return false;
+  }
+
+  /** What was read without a look at the state is held against it after: the database may have gone back meanwhile. */
+  async #sound<Page>(read: () => Promise<Page>): Promise<Page> {
+    const epoch = this.#epoch;
+    const seen = this.#seen;
+    const page = await read();
+    const isSame = this.#isHad(await this.#database.readState(seen), epoch) && epoch === this.#epoch;
+    if (!isSame) throw new StoreFailedError('the database is older than what this node has seen of it');
+    return page;
+  }
+
+  /** Takes notice of a state that was asked for in `epoch`; says whether it is none of the past. */
+  #isHad(found: FoundState, epoch: number): boolean {
+    const hasGoneBack = epoch === this.#epoch && isOlder(found, this.#state);
+    if (hasGoneBack) this.#regress(found);
+    else this.#learn(found);
+    return !hasGoneBack;
   }
 
   #regress(found: SharedState): void {
     const seen = this.#state.sequence;
     this.#state = found;
+    this.#seen = markOf(found);
+    this.#epoch += 1;
     this.#line.reset();
     if (this.#isRegressed) return;
     this.#isRegressed = true;
+    this.#lostFrom = seen;
     for (const listener of this.#regressedListeners) this.#guard(() => listener(seen));
   }
 
@@ -252,10 +308,17 @@ export class SharedStore implements Store {
     }
   }
 
-  #onNotice({ store, from, upTo, rows, changesState }: CommitNotice): void {
+  #onNotice({ store, from, upTo, rows, changesState, turn }: CommitNotice): void {
     if (this.#turns.isClosed) return;
-    if (store !== this.#state.id || changesState || !rows) this.#refreshQuietly();
-    if (store !== this.#state.id || !rows || upTo <= from) return;
+    const isOurs = store === this.#state.id && store === this.#seen.id;
+    const ahead = turn.version - this.#seen.version;
+    const isNext = ahead === 1 && turn.before === this.#seen.turn;
+    // Beside what was seen here: the database has gone back, and which of the two it has must be seen there.
+    const isOther = (ahead === 1 && !isNext) || (ahead === 0 && turn.name !== this.#seen.turn);
+    if (!isOurs || isOther || ahead > 1 || changesState || !rows) this.#refreshQuietly();
+    if (!isOurs || isOther) return;
+    if (isNext) this.#seen = { id: store, version: turn.version, turn: turn.name };
+    if (!rows || upTo <= from) return;
     this.#line.take({ from, upTo, rows, isWhole: true });
     if (!changesState) this.#noteSequence();
   }
@@ -305,11 +368,9 @@ export class SharedStore implements Store {
   }
 
   async #look(): Promise<void> {
-    const known = this.#state;
-    const found = await this.#database.readState();
-    // Compared with what was known before the question: a turn may have gone further since.
-    if (this.#state.version === known.version && isOlder(found, known)) this.#regress(found);
-    else this.#learn(found);
+    const epoch = this.#epoch;
+    const found = await this.#database.readState(this.#seen);
+    this.#isHad(found, epoch);
     if (this.#line.toldTo < found.sequence) await this.#walk();
   }
 
@@ -328,8 +389,12 @@ export class SharedStore implements Store {
  * Whether `found` is of a past that the database has gone back to. Under another id it is that of a store renewed by another
  * node, unless it is an id that the store once had.
  */
-function isOlder(found: Pick<SharedState, 'id' | 'version'>, known: SharedState): boolean {
-  return found.id === known.id ? found.version < known.version : known.positions.has(found.id);
+function isOlder(found: FoundState, known: SharedState): boolean {
+  return found.id === known.id ? !found.hasSeen : known.positions.has(found.id);
+}
+
+function markOf({ id, version, turn }: TurnMark): TurnMark {
+  return { id, version, turn };
 }
 
 function isSmall(rows: readonly StoredRow[]): boolean {
