@@ -165,6 +165,19 @@ describe('what this store holds of a peer', () => {
     expect(eu.freshAtMs).toBe(950);
   });
 
+  it('is not fresh for a node whose store is known to be further, by another node of it', async () => {
+    const { peers, peer, meet, passMs } = peersOfUs();
+    const shared = 'eu-2.dddd' as StoreId;
+    meet('eu-2', shared, 10);
+    meet('eu-3', shared, 8);
+    const applied = () => 9 as Sequence;
+    await passMs(1_000);
+    for (const name of ['eu-2', 'eu-3']) peers.refresh(peer(name), applied);
+    expect([peer('eu-2').freshAtMs, peer('eu-3').freshAtMs]).toEqual([undefined, undefined]);
+    peers.refresh(peer('eu-3'), () => 10 as Sequence);
+    expect(peer('eu-3').freshAtMs).toBe(0);
+  });
+
   it('is not known to be anything once the peer has another store', () => {
     const { peers, peer, meet } = peersOfUs();
     const eu = peer('eu-1');

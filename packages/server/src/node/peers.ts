@@ -177,9 +177,15 @@ export class Peers {
     peer.nearestRttMs = Math.min(rttMs, (peer.nearestRttMs ?? rttMs) * NEAREST_RISE);
   }
 
-  /** Notes, where this store holds all that the peer last told of, that it was complete as of then. */
+  /** Notes, where this store holds all that the peer's store is known to hold, that it was complete when the peer told. */
   refresh(peer: Peer, appliedOf: (store: StoreId) => Sequence): void {
-    if (peer.storeId && appliedOf(peer.storeId) >= peer.sequence) peer.freshAtMs = peer.toldAtMs;
+    const { storeId } = peer;
+    if (!storeId) return;
+    let sequence: number = peer.sequence;
+    // One that is cut off from the database it shares tells a sequence that stands still.
+    for (const other of this.nodesOf(peer.storeName))
+      if (other.storeId === storeId) sequence = Math.max(sequence, other.sequence);
+    if (appliedOf(storeId) >= sequence) peer.freshAtMs = peer.toldAtMs;
   }
 }
 
