@@ -37,6 +37,8 @@ export class Oracle implements StoreWatcher {
   /** What it witnesses it witnesses inside the nodes, which must not be the ones to deal with what is broken. */
   onBroken: (error: unknown) => void = () => undefined;
   readonly #byName = new Map<string, KnownWrite>();
+  /** By name, key and body: where a commit failed, its dots may be given to other writes, of which one set at most is durable. */
+  readonly #decided = new Map<string, KnownWrite>();
   readonly #byBody = new Map<string, KnownWrite>();
   readonly #bodyOfDot = new Map<string, string>();
   readonly #acknowledged = new Map<string, KnownWrite>();
@@ -67,6 +69,7 @@ export class Oracle implements StoreWatcher {
       }
       const write = { key, dot: sibling.dot, name, isDelete: sibling.body === null, body, past };
       this.#byName.set(name, write);
+      this.#decided.set(`${name}|${key}|${body}`, write);
       this.#byBody.set(`${key}|${body}`, write);
     }
   }
@@ -98,6 +101,8 @@ export class Oracle implements StoreWatcher {
       if (known !== undefined && known !== body)
         throw new InvariantBroken(6, `dot ${name} was issued twice: for ${known} and for ${body}`);
       this.#bodyOfDot.set(name, body);
+      const write = this.#decided.get(`${name}|${body}`);
+      if (write) this.#byName.set(name, write);
     }
   }
 
