@@ -178,6 +178,8 @@ export class Following {
 
   /** Positions were forgotten, or this store has a new id: ask everybody anew. */
   followAllAnew(): void {
+    // Begun here: seen once more by the next tick, what was taken in by then would pass for taken in before.
+    this.#wasFilled = this.#isFilled();
     this.#origins.clear();
     for (const peer of this.#peers.all()) if (peer.isUp) this.follow(peer);
   }
