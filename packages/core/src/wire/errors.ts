@@ -34,6 +34,7 @@ export const ERRORS = {
   VALUE_TOO_LARGE: kind(413, 'The body is larger than this server takes', 'fix'),
   UNSUPPORTED_MEDIA_TYPE: kind(415, 'This call does not take a body of this type', 'fix'),
   EXPECTATION_FAILED: kind(417, 'The expectation of the request cannot be met', 'fix'),
+  IDEMPOTENCY_KEY_REUSED: kind(422, 'The idempotency key was used for another request', 'fix'),
   RATE_LIMITED: kind(429, 'Too many requests at once', 'later'),
   HEADERS_TOO_LARGE: kind(431, 'The headers are larger than this server takes', 'fix'),
   INTERNAL: kind(500, 'The server failed; the log of the node has more under the request id', 'check'),

@@ -12,6 +12,7 @@ const SHAPES_BY_VERSION: Readonly<Record<number, string>> = {
   2: 'dc5f926b91ea1f468d3cca22d612be6d3e5b90f04ce57c1a27a327b8e6bd3da3',
   3: 'e85ab988b0b398db31018c52c751dbeaf3f38702bf5bf66e63da9c0d7ec06443',
   4: 'ae4165eb23f7343479c2e9d8600d4ab98e50eb1e05a784ffae53235555b6a00a',
+  5: '66199d2149b00727bbdb5a3c3e493347b70cf85a6c95fc2824eeda3157181267',
 };
 
 describe('the wire', () => {

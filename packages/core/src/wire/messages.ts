@@ -100,7 +100,7 @@ const ballot = tuple(whole, text<ProposerId>(260));
 export const REGISTERS_MAX = 1024;
 /** Record keys; as many questions of a proposer, as register-question-codec.ts writes them. -> store, its replies. */
 const register = tuple(only(REGISTER), list(recordKey, REGISTERS_MAX), bytes);
-/** A change of a register, passed on: record key, hash of the client's idempotency key, body (null deletes), content type, time to live in ms, session, condition, versions it names. */
+/** A change of a register, passed on: record key, what stands for a client's request and its idempotency key, body (null deletes), content type, time to live in ms, session, condition, versions it names. */
 const change = tuple(
   only(CHANGE),
   recordKey,

@@ -3,6 +3,7 @@
  * they change under the same version.
  *
  * History: 1, the first; 2, registers (REGISTER, CHANGE, CONSULT, CHOSEN), and rounds in the result of a write; 3, nodes that share a
- * store (UNFOLLOW, COMMITTED); 4, questions about many registers in one call, as bytes.
+ * store (UNFOLLOW, COMMITTED); 4, questions about many registers in one call, as bytes; 5, turns named (COMMITTED), and the writers of a
+ * register's requests in its value.
  */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;

@@ -17,6 +17,7 @@ const anyBallot = fc.record({
   round: fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: ROUND_MAX })),
   proposer: fc.constantFrom('a.1/x', 'b.1/y', 'b.1/z') as fc.Arbitrary<string> as fc.Arbitrary<ProposerId>,
 }) as fc.Arbitrary<Ballot>;
+const anyStore = fc.constantFrom('a.1', 'b.1') as fc.Arbitrary<string> as fc.Arbitrary<StoreId>;
 const anyRequest: fc.Arbitrary<AppliedRequest> = fc.record({
   id: fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 32 }),
   isClients: fc.boolean(),
@@ -24,11 +25,12 @@ const anyRequest: fc.Arbitrary<AppliedRequest> = fc.record({
   timeMs,
   expiresAtMs: fc.option(timeMs),
   existed: fc.boolean(),
+  writer: fc.option(anyStore),
 });
 const anyValue: fc.Arbitrary<RegisterValue> = fc
   .record({
     version: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })),
-    writer: fc.constantFrom('a.1', 'b.1') as fc.Arbitrary<string> as fc.Arbitrary<StoreId>,
+    writer: anyStore,
     timeMs,
     body: fc.option(fc.uint8Array({ maxLength: 60 })),
     contentType: fc.constantFrom('', 'application/json', 'image/png'),
@@ -45,7 +47,9 @@ const anyValue: fc.Arbitrary<RegisterValue> = fc
       .sort((left, right) => left.version - right.version)
       .map((each) => {
         const { timeMs: at, expiresAtMs } = drawn;
-        return each.version === drawn.version ? { ...each, timeMs: at, expiresAtMs } : each;
+        const isOfValue = each.version === drawn.version;
+        const writer = each.isClients ? (isOfValue ? drawn.writer : each.writer) : null;
+        return isOfValue ? { ...each, timeMs: at, expiresAtMs, writer } : { ...each, writer };
       }),
   }));
 const anyProposal: fc.Arbitrary<Proposal> = fc.record({ ballot: anyBallot, value: fc.option(anyValue) });

@@ -43,7 +43,7 @@ const golden: RegisterState = {
   committed: { ballot: ballot(7, Q), value: value(2, { body: null, contentType: '' }) },
   isHearsay: false,
 };
-/** Format 2. Disks hold such bytes: what reads them must go on reading them, whatever the format of the day is. */
+/** Format 2, from before the writers of clients' requests were kept. Disks hold such bytes: what reads them must go on reading them, whatever the format of the day is. */
 const GOLDEN_BYTES = [
   '02', // format
   '03', // accepted above committed
@@ -90,6 +90,41 @@ describe('the register format', () => {
       'registers on disk cannot be read any more: give the format a new number, and add a line of history',
     ).toBe(GOLDEN_BYTES);
     expect(opened(decode(GOLDEN_BYTES))).toEqual(golden);
+  });
+
+  it('keeps who wrote what a client has named', () => {
+    const named = (id: string, version: number, writer: string | null, isClients = true) =>
+      applied(id, version, { writer: writer as StoreId | null, isClients });
+    const requests = [
+      named('k1', 1, 'q.1'),
+      named('k2', 2, 'q.1'),
+      named('k3', 3, null),
+      named('life/9', 4, null, false),
+      named('k5', 5, 'p.1'),
+      named('k6', 6, 'p.1'),
+    ];
+    const written = value(6, { requests });
+    const bytes = encodeRegisterValue(written);
+    expect(decodeRegisterValue(bytes)).toEqual(written);
+    expect(opened(decodeEncodedValue(bytes))).toEqual(written);
+    expect(bytes.toHex()).toContain(
+      [
+        '06', // requests
+        '13026b31010a03712e31', // k1: of q.1
+        '13026b320214', // k2
+        '00', // of the one before
+        '03026b33031e', // k3: nobody knows
+        '02066c6966652f390428', // life/9
+        '13026b35053203702e31', // k5: of p.1
+        '07026b36', // k6, of this value
+      ].join(''),
+    );
+  });
+
+  it('has a writer for a request of its value, where none was written', () => {
+    expect(decodeValue('13020161', '00', '00', '01', '050162')?.requests).toMatchObject([
+      { id: 'b', version: 2, writer: 'a' },
+    ]);
   });
 
   it('is told from that of a record by its first byte', () => {
@@ -212,7 +247,17 @@ describe('reading refuses', () => {
     expect(() => two('0001610200')).toThrow(MalformedBytes);
     expect(() => two('00000100')).toThrow(MalformedBytes);
     expect(() => two('0c016100')).toThrow(MalformedBytes);
-    expect(() => two('1001610100')).toThrow(MalformedBytes);
+    expect(() => two('2001610100')).toThrow(MalformedBytes);
+  });
+
+  it("writers of a proposer's own requests, of what tells its value's, and spelled out twice", () => {
+    const read = (...requests: string[]) => decodeValue('13030161', '00', '00', `0${requests.length}`, ...requests);
+    const [first, second] = ['1101610100', '1101620200'];
+    expect(() => read(`${first}00`, `${second}0162`)).not.toThrow();
+    expect(() => read(`${first}0162`, `${second}0162`)).toThrow(MalformedBytes);
+    expect(() => read(`${first}0161`)).toThrow(MalformedBytes);
+    expect(() => read('100161010000')).toThrow(MalformedBytes);
+    expect(() => read('15016100')).toThrow(MalformedBytes);
   });
 });
 
@@ -242,7 +287,11 @@ describe('writing refuses what reading would', () => {
     refusedValue({ requests: [applied('x'.repeat(REQUEST_ID_LENGTH_MAX + 1), 1)] });
     refusedValue({ requests: [applied('k', 3)] });
     refusedValue({ requests: [applied('k', 1), applied('k', 2)] });
-    refusedValue({ requests: [applied('k', 2, { timeMs: 1 })] });
+    refusedValue({ requests: [applied('k', 2, { timeMs: 1, writer: 'p.1' as StoreId })] });
+    refusedValue({ requests: [applied('k', 1, { writer: '' as StoreId })] });
+    refusedValue({ requests: [applied('k', 1, { isClients: false, writer: 'p.1' as StoreId })] });
+    refusedValue({ requests: [applied('k', 2, { writer: 'q.1' as StoreId })] });
+    refusedValue({ requests: [applied('k', 2)] });
     const many = Array.from({ length: REQUESTS_MAX + OWN_REQUEST_VERSIONS + 1 }, (_, at) => applied(`k${at}`, at + 1));
     expect(() => encodeRegisterValue(value(5000, { requests: many.slice(1) }))).not.toThrow();
     expect(() => encodeRegisterValue(value(5000, { requests: many }))).toThrow(RangeError);

@@ -6,7 +6,10 @@ import type { StoreId } from '../ids.ts';
 import { ByteReader, type ByteWriter, MalformedBytes } from './bytes.ts';
 import { readVector, writeVector } from './record-codec.ts';
 
-/** The bytes of a register's value, alone or within a state (register-codec.ts, whose format's number covers these). */
+/**
+ * The bytes of a register's value, alone or within a state (register-codec.ts, whose format's number covers these). Values
+ * from before the writers of requests were kept are read too: there, a request tells no writer.
+ */
 
 const VALUE_NONE = 0;
 const VALUE = 1;
@@ -18,10 +21,13 @@ const VALUE_FLAGS = VALUE | FLAG_TOMBSTONE | FLAG_EXPIRES | FLAG_SESSION | FLAG_
 
 const REQUEST_IS_CLIENTS = 1;
 const REQUEST_EXISTED = 2;
-/** The request made this very value: version, time and expiry are the value's. */
+/** The request made this very value: version, time, expiry and writer are the value's. */
 const REQUEST_OF_VALUE = 4;
 const REQUEST_EXPIRES = 8;
-const REQUEST_FLAGS = REQUEST_IS_CLIENTS | REQUEST_EXISTED | REQUEST_OF_VALUE | REQUEST_EXPIRES;
+const REQUEST_WRITER = 16;
+/** What a request has only where it did not make the value. */
+const REQUEST_NOT_OF_VALUE = REQUEST_EXPIRES | REQUEST_WRITER;
+const REQUEST_FLAGS = REQUEST_IS_CLIENTS | REQUEST_EXISTED | REQUEST_OF_VALUE | REQUEST_EXPIRES | REQUEST_WRITER;
 
 /**
  * A value as its bytes, which are decoded when a field is first asked for: an acceptor keeps, compares by ballot, and passes
@@ -110,19 +116,25 @@ function writeRequests(writer: ByteWriter, value: RegisterValue): void {
   const wrong = wrongRequests(value);
   if (wrong) writer.refuse(wrong);
   writer.varint(requests.length);
-  for (const { id, isClients, version, timeMs, expiresAtMs, existed } of requests) {
+  let writerBefore = value.writer;
+  for (const { id, isClients, version, timeMs, expiresAtMs, existed, writer: requestsWriter } of requests) {
     const isOfValue = version === value.version;
     writer.uint8(
       (isClients ? REQUEST_IS_CLIENTS : 0) |
         (existed ? REQUEST_EXISTED : 0) |
         (isOfValue ? REQUEST_OF_VALUE : 0) |
-        (isOfValue || expiresAtMs === null ? 0 : REQUEST_EXPIRES),
+        (isOfValue || expiresAtMs === null ? 0 : REQUEST_EXPIRES) |
+        (isOfValue || requestsWriter === null ? 0 : REQUEST_WRITER),
     );
     writer.shortText(id);
     if (isOfValue) continue;
     writer.varint(version);
     writeTime(writer, timeMs);
     if (expiresAtMs !== null) writeTime(writer, expiresAtMs);
+    if (requestsWriter === null) continue;
+    // Of a thousand requests, most have the same writer as the one before.
+    writer.shortText(requestsWriter === writerBefore ? '' : requestsWriter);
+    writerBefore = requestsWriter;
   }
 }
 
@@ -132,7 +144,7 @@ function writeTime(writer: ByteWriter, timeMs: number): void {
 }
 
 /** Why a value cannot have these requests; nothing where it can. */
-function wrongRequests({ requests, version, timeMs, expiresAtMs }: RegisterValue): string | undefined {
+function wrongRequests({ requests, version, writer, timeMs, expiresAtMs }: RegisterValue): string | undefined {
   if (requests.length > REQUESTS_MAX + OWN_REQUEST_VERSIONS) return 'too many requests';
   let last = 0;
   for (const request of requests) {
@@ -141,6 +153,9 @@ function wrongRequests({ requests, version, timeMs, expiresAtMs }: RegisterValue
     if (request.version <= last || request.version > version) return 'requests out of order';
     if (request.version === version && (request.timeMs !== timeMs || request.expiresAtMs !== expiresAtMs))
       return 'a request at odds with its value';
+    if (request.writer === '' || (request.writer !== null && !request.isClients)) return 'a request of a wrong writer';
+    if (request.version === version && request.isClients && request.writer !== writer)
+      return 'a request at odds with the writer of its value';
     last = request.version;
   }
   if (requests.length < 2) return undefined;
@@ -160,7 +175,7 @@ export function readValue(reader: ByteReader): RegisterValue | null {
   const expiresAtMs = flags & FLAG_EXPIRES ? readTime(reader) : null;
   const session = flags & FLAG_SESSION ? readVector(reader) : EMPTY_VECTOR;
   if (flags & FLAG_SESSION && session.size === 0) throw new MalformedBytes('a session announced and not there');
-  const requests = flags & FLAG_REQUESTS ? readRequests(reader, version, timeMs, expiresAtMs) : [];
+  const requests = flags & FLAG_REQUESTS ? readRequests(reader, { version, writer, timeMs, expiresAtMs }) : [];
   const body = flags & FLAG_TOMBSTONE ? null : reader.blob();
   const value = { version, writer, timeMs, body, contentType, expiresAtMs, session, requests };
   const wrong = flags & FLAG_REQUESTS ? wrongRequests(value) : undefined;
@@ -201,35 +216,48 @@ function passValue(reader: ByteReader): RegisterValue | undefined {
 function passOwnRequest(reader: ByteReader): boolean {
   if (reader.varint() !== 1) return false;
   const flags = reader.uint8();
-  if (!(flags & REQUEST_OF_VALUE) || flags & REQUEST_EXPIRES || flags > REQUEST_FLAGS) return false;
+  if (!(flags & REQUEST_OF_VALUE) || flags & REQUEST_NOT_OF_VALUE || flags > REQUEST_FLAGS) return false;
   const length = reader.passText();
   return length > 0 && length <= REQUEST_ID_LENGTH_MAX;
 }
 
 function readRequests(
   reader: ByteReader,
-  valueVersion: number,
-  valueTimeMs: number,
-  valueExpiresAtMs: number | null,
+  value: Pick<RegisterValue, 'version' | 'writer' | 'timeMs' | 'expiresAtMs'>,
 ): readonly AppliedRequest[] {
   const count = reader.count();
   if (count === 0) throw new MalformedBytes('requests announced and not there');
   const requests: AppliedRequest[] = [];
+  let writerBefore = value.writer;
   for (let left = count; left > 0; left--) {
     const flags = reader.uint8();
     const isOfValue = (flags & REQUEST_OF_VALUE) !== 0;
-    if (flags > REQUEST_FLAGS || (isOfValue && flags & REQUEST_EXPIRES))
+    if (flags > REQUEST_FLAGS || (isOfValue && flags & REQUEST_NOT_OF_VALUE))
       throw new MalformedBytes('a request of an unknown kind');
     const id = reader.shortText();
-    const version = isOfValue ? valueVersion : reader.varint();
-    if (!isOfValue && version === valueVersion) throw new MalformedBytes('a request that repeats its value');
-    const timeMs = isOfValue ? valueTimeMs : readTime(reader);
-    const own = flags & REQUEST_EXPIRES ? readTime(reader) : null;
-    const expiresAtMs = isOfValue ? valueExpiresAtMs : own;
     const isClients = (flags & REQUEST_IS_CLIENTS) !== 0;
-    requests.push({ id, isClients, version, timeMs, expiresAtMs, existed: (flags & REQUEST_EXISTED) !== 0 });
+    const existed = (flags & REQUEST_EXISTED) !== 0;
+    if (isOfValue) {
+      const { version, timeMs, expiresAtMs } = value;
+      requests.push({ id, isClients, version, timeMs, expiresAtMs, existed, writer: isClients ? value.writer : null });
+      continue;
+    }
+    const version = reader.varint();
+    if (version === value.version) throw new MalformedBytes('a request that repeats its value');
+    const timeMs = readTime(reader);
+    const expiresAtMs = flags & REQUEST_EXPIRES ? readTime(reader) : null;
+    const writer = flags & REQUEST_WRITER ? readWriter(reader, writerBefore) : null;
+    writerBefore = writer ?? writerBefore;
+    requests.push({ id, isClients, version, timeMs, expiresAtMs, existed, writer });
   }
   return requests;
+}
+
+/** Left out where it is the one named before. */
+function readWriter(reader: ByteReader, before: StoreId): StoreId {
+  const text = reader.shortText();
+  if (text === before) throw new MalformedBytes('a request that spells out the writer before');
+  return text === '' ? before : (text as StoreId);
 }
 
 function readTime(reader: ByteReader): number {

@@ -1,6 +1,6 @@
 import { MERGE, REQUEST } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
-import { codeOf, optionsOf, type TestCluster, THREE_REGIONS } from './cluster.testing.ts';
+import { codeOf, optionsOf, type TestCluster, THREE_REGIONS, valuesOf } from './cluster.testing.ts';
 import type { WriteAnswer } from './service.ts';
 import {
   EXACT,
@@ -11,6 +11,7 @@ import {
   matching,
   onStrongCluster,
   type StrongClients,
+  strongOptions,
 } from './strong.testing.ts';
 
 const NODES = ['us-1', 'eu-1', 'ap-1'] as const;
@@ -207,6 +208,61 @@ describe('a change under an idempotency key', () => {
       await clients.put('us-1', 'key', 'new');
       expect((await clients.delete('eu-1', 'key', key)).existed).toBe(true);
       expect(await clients.get('eu-1', 'key')).toBe('new');
+    }));
+
+  it('is told from any other change under the same key, which changes nothing and is refused at every node', () =>
+    onStrongCluster({ ...THREE_REGIONS, sa: 1 }, { placement: { us: 1, eu: 1, ap: 1 } }, async (clients) => {
+      await clients.put('us-1', 'key', 'before');
+      const made = await clients.put('eu-1', 'key', 'ordered', ORDER);
+      const html = { body: new TextEncoder().encode('ordered'), contentType: 'text/html' };
+      const others: Readonly<Record<string, (node: string) => Promise<unknown>>> = {
+        'another value': (node) => clients.put(node, 'key', 'other', ORDER),
+        'another type': (node) =>
+          clients.cluster.node(node).put(EXACT, 'key', html, undefined, strongOptions({ conditions: ORDER })),
+        'another time to live': (node) => clients.put(node, 'key', 'ordered', ORDER, { ttlSeconds: 60 }),
+        'a condition that holds': (node) => clients.put(node, 'key', 'ordered', { ...ORDER, ...matching(made) }),
+        'one that does not': (node) => clients.put(node, 'key', 'ordered', { ...ORDER, ifNoneMatch: '*' }),
+        'a create': (node) => clients.create(node, 'key', 'ordered', ORDER),
+        'a delete': (node) => clients.delete(node, 'key', ORDER),
+      };
+      for (const node of [...NODES, 'sa-1'])
+        for (const [what, change] of Object.entries(others))
+          expect(await codeOf(change(node)), `${what} at ${node}`).toBe('IDEMPOTENCY_KEY_REUSED');
+      const after = await clients.read('ap-1', 'key');
+      expect([after.head.etag, valuesOf(after)]).toEqual([made.head.etag, ['ordered']]);
+      expect((await clients.put('ap-1', 'key', 'ordered', ORDER)).head.etag).toBe(made.head.etag);
+    }));
+
+  it('that deleted does not answer for a put', () =>
+    onStrongCluster(THREE_REGIONS, {}, async (clients) => {
+      await clients.put('us-1', 'key', 'before');
+      await clients.delete('us-1', 'key', ORDER);
+      expect(await codeOf(clients.put('us-1', 'key', 'fresh', ORDER))).toBe('IDEMPOTENCY_KEY_REUSED');
+      expect(await clients.get('us-1', 'key')).toBeUndefined();
+      expect((await clients.delete('eu-1', 'key', ORDER)).existed).toBe(true);
+    }));
+
+  it('is refused at one moment: what the refusal has found is seen by all who read after it', () =>
+    onStrongCluster(THREE_REGIONS, {}, async (clients, cluster) => {
+      await clients.put('us-1', 'key', 'one', ORDER);
+      await acceptedAtUsOnly(clients, cluster, 'key', 'two');
+      // eu-1 hears us-1, and not ap-1: it finds what us-1 alone has accepted.
+      cluster.split('eu-1', 'ap-1');
+      expect(await codeOf(clients.put('eu-1', 'key', 'three', ORDER))).toBe('IDEMPOTENCY_KEY_REUSED');
+      cluster.heal();
+      cluster.crash('us-1');
+      await cluster.settle();
+      expect(await clients.get('ap-1', 'key')).toBe('two');
+    }));
+
+  it('is answered again with the region that wrote, whoever answers and whoever has written since', () =>
+    onStrongCluster({ ...THREE_REGIONS, sa: 1 }, { placement: { us: 1, eu: 1, ap: 1 } }, async (clients) => {
+      expect((await clients.put('eu-1', 'key', 'ordered', ORDER)).region).toBe('eu');
+      for (const node of [...NODES, 'sa-1'])
+        expect((await clients.put(node, 'key', 'ordered', ORDER)).region).toBe('eu');
+      expect((await clients.put('ap-1', 'key', 'after')).region).toBe('ap');
+      for (const node of [...NODES, 'sa-1'])
+        expect((await clients.put(node, 'key', 'ordered', ORDER)).region).toBe('eu');
     }));
 
   it('is another on another key, and without one every change stands for itself', () =>

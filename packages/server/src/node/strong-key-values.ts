@@ -56,7 +56,7 @@ export class StrongKeyValues {
     return { head, values: isAbsent(value) ? [] : [this.#seenValue(value)] };
   }
 
-  /** @throws CONDITION_FAILED, KEY_EXISTS, QUORUM_UNAVAILABLE, OUTCOME_UNKNOWN, RATE_LIMITED, INVALID_CONTEXT */
+  /** @throws CONDITION_FAILED, KEY_EXISTS, IDEMPOTENCY_KEY_REUSED, QUORUM_UNAVAILABLE, OUTCOME_UNKNOWN, RATE_LIMITED, INVALID_CONTEXT */
   async change(
     namespace: Namespace,
     plainKey: string,
@@ -68,24 +68,31 @@ export class StrongKeyValues {
     const token = this.#tokens.openSession(options.session);
     const { value, ttlMs, onlyIfAbsent } = change;
     const seen = this.#tokens.openContext(key, change.context);
+    const condition = conditionOf(namespace, options.conditions, seen, onlyIfAbsent);
     const request: ChangeRequest = {
-      clientsId: requestIdOf(this.#state.seal, key, options.conditions?.idempotencyKey),
+      clientsId: requestIdOf(this.#state, key, options.conditions?.idempotencyKey, { value, onlyIfAbsent, condition }),
       body: value ? value.body : null,
       contentType: value ? value.contentType : '',
       ttlMs,
       session: token,
-      condition: conditionOf(namespace, options.conditions, seen, onlyIfAbsent),
+      condition,
     };
-    const answer = await this.#requests.change(key, request, options);
-    const { verdict, writer, served } = answer;
+    const { verdict, served } = await this.#requests.change(key, request, options);
     if (verdict.kind === 'condition-failed' || verdict.kind === 'exists')
-      throw refusal(request.condition, plainKey, onlyIfAbsent);
+      throw refusal(condition, plainKey, onlyIfAbsent);
+    if (verdict.kind === 'key-reused')
+      throw new MeridianError(
+        'IDEMPOTENCY_KEY_REUSED',
+        'another change of this key was made under this idempotency key; nothing was written',
+        { key: plainKey },
+      );
     if (verdict.kind === 'too-many-requests')
       throw new MeridianError(
         'RATE_LIMITED',
         'this key was changed under too many idempotency keys within an hour: to take one more, one would have to be forgotten; nothing was written',
         { key: plainKey },
       );
+    const { writer } = verdict;
     const vector = writer ? new Map([[writer, verdict.version as Sequence]]) : EMPTY_VECTOR;
     const head = this.#heads.of(
       { key, vector, token, stalenessMs: 0, etag: registerTag(namespace, verdict.version) },
@@ -97,7 +104,8 @@ export class StrongKeyValues {
       head,
       existed: verdict.existed,
       timeMs: verdict.timeMs,
-      region: served.region,
+      // A repeat is answered as the first was, which another region may have served.
+      region: (writer && this.#state.placement.regionOfStore(storeNameOf(writer))) ?? served.region,
       expiresAtMs: verdict.expiresAtMs,
     };
   }

@@ -12,11 +12,32 @@ const REQUEST_CLOCK_MARGIN_MS = 60 * 60 * 1000;
 export const REQUESTS_MAX = 1000;
 export const REQUEST_ID_LENGTH_MAX = 32;
 /**
+ * A client's id begins with so many characters that stand for its idempotency key. The others, up to the full length, stand
+ * for what it asked for under that key. Shorter ids are from before that was kept, and go with whatever is asked.
+ */
+export const CLIENTS_KEY_LENGTH = 20;
+/**
  * A change without a client's key is remembered until its proposer makes its next one, and by others while fewer than this
  * many versions stand above it: so there is one of each proposer at most. A proposer in doubt about its own change that finds
  * more versions than that cannot know any more (`mayBeForgotten`).
  */
 export const OWN_REQUEST_VERSIONS = 64;
+
+/** What was applied under the idempotency key of this id. */
+export function appliedUnderKey(current: RegisterValue | null, clientsId: string): AppliedRequest | undefined {
+  const key = clientsId.slice(0, CLIENTS_KEY_LENGTH);
+  return current?.requests.find(({ id, isClients }) => isClients && id.slice(0, CLIENTS_KEY_LENGTH) === key);
+}
+
+/** Whether two ids of one idempotency key may stand for the same request. */
+export function mayBeSame(left: string, right: string): boolean {
+  return left === right || left.length < REQUEST_ID_LENGTH_MAX || right.length < REQUEST_ID_LENGTH_MAX;
+}
+
+/** What was applied under the name that its proposer gave. */
+export function appliedUnderName(current: RegisterValue | null, ownId: string): AppliedRequest | undefined {
+  return current?.requests.find(({ id, isClients }) => !isClients && id === ownId);
+}
 
 /** What of the requests the next value carries on. */
 export function keptRequests(

@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { TIME_MS_MAX } from '../../causality/hybrid-clock.ts';
+import type { StoreId } from '../../ids.ts';
 import {
+  CLIENTS_KEY_LENGTH,
   mayBeForgotten,
   OWN_REQUEST_VERSIONS,
   outdatedRequests,
   ownRequestId,
+  REQUEST_ID_LENGTH_MAX,
   REQUEST_KEEP_MS,
   REQUESTS_MAX,
 } from './applied-requests.ts';
@@ -31,11 +34,17 @@ describe('a change of a register', () => {
   it('makes the next version, by the proposing store, with the name of the request', () => {
     const { verdict, value: after } = apply(value(3), { body: Uint8Array.of(9), ttlMs: 500 });
     const told = { version: 4, timeMs: NOW, expiresAtMs: NOW + 500, existed: true };
-    expect(verdict).toEqual({ kind: 'changed', ...told });
+    expect(verdict).toEqual({ kind: 'changed', ...told, writer: 'p.1' });
     expect(after).toEqual({
       ...value(4, { body: Uint8Array.of(9), timeMs: NOW, expiresAtMs: NOW + 500 }),
-      requests: [{ id: 'life/7', isClients: false, ...told }],
+      requests: [{ id: 'life/7', isClients: false, ...told, writer: null }],
     });
+  });
+
+  it('is remembered with its writer where the client has named it', () => {
+    expect(apply(value(3), { clientsId: 'key' }, { proposer: Q }).value?.requests).toEqual([
+      applied('key', 4, { timeMs: NOW, writer: 'q.1' as StoreId }),
+    ]);
   });
 
   it('begins with version 1, and goes on counting over tombstones', () => {
@@ -113,16 +122,59 @@ describe('a value that has expired', () => {
 
 describe('a request that comes again', () => {
   it('is answered with what it did, whatever has happened since and whatever its condition was', () => {
-    const current = value(9, { requests: [applied('key', 4, { existed: false, expiresAtMs: 77 })] });
+    const told = { existed: false, expiresAtMs: 77, writer: 'q.1' as StoreId };
+    const current = value(9, { requests: [applied('key', 4, told)] });
     const { verdict, value: after } = apply(current, { clientsId: 'key', condition: { kind: 'absent' } });
-    expect(verdict).toEqual({ kind: 'repeated', version: 4, timeMs: 40, expiresAtMs: 77, existed: false });
+    expect(verdict).toEqual({ kind: 'repeated', version: 4, timeMs: 40, ...told });
     expect(after).toBe(current);
+  });
+
+  it('names a writer also where none was kept, and its own where it is the proposer', () => {
+    const current = value(9, {
+      writer: 'q.1' as StoreId,
+      requests: [applied('key', 4), applied('life/7', 5, { isClients: false })],
+    });
+    expect(apply(current, { clientsId: 'key' }).verdict).toMatchObject({ kind: 'repeated', version: 4, writer: 'q.1' });
+    expect(apply(current).verdict).toMatchObject({ kind: 'repeated', version: 5, writer: 'p.1' });
   });
 
   it('is known by its own name where the client gave none', () => {
     const once = apply(value(3)).value;
     expect(apply(once).verdict).toMatchObject({ kind: 'repeated', version: 4 });
     expect(apply(once, {}, { ownId: ownRequestId(P, 9) }).verdict.kind).toBe('changed');
+  });
+});
+
+describe('an idempotency key that comes again with another request', () => {
+  const key = 'k'.repeat(CLIENTS_KEY_LENGTH);
+  const idOf = (asked: string) => key + asked.repeat(REQUEST_ID_LENGTH_MAX - CLIENTS_KEY_LENGTH);
+  const current = value(9, { requests: [applied(idOf('a'), 4)] });
+
+  it('is refused, and changes nothing, whatever the condition is', () => {
+    for (const condition of [{ kind: 'always' }, { kind: 'absent' }] as const) {
+      const { verdict, value: after } = apply(current, { clientsId: idOf('b'), condition });
+      expect(verdict).toMatchObject({ kind: 'key-reused', version: 9, writer: 'p.1' });
+      expect(after).toBe(current);
+    }
+    expect(apply(current, { clientsId: idOf('a') }).verdict.kind).toBe('repeated');
+    expect(apply(current, { clientsId: `x${idOf('b').slice(1)}` }).verdict.kind).toBe('changed');
+  });
+
+  it('is a repeat where it was kept, or is sent, without what was asked', () => {
+    for (const [kept, sent] of [
+      [`${key}kk`, idOf('b')],
+      [idOf('a'), `${key}kk`],
+    ] as const)
+      expect(apply(value(9, { requests: [applied(kept, 4)] }), { clientsId: sent }).verdict).toMatchObject({
+        kind: 'repeated',
+        version: 4,
+      });
+  });
+
+  it('is not taken for the name that a proposer gave to its own', () => {
+    const own = value(9, { requests: [applied(idOf('a'), 4, { isClients: false })] });
+    expect(apply(own, { clientsId: idOf('b') }).verdict.kind).toBe('changed');
+    expect(apply(own, { clientsId: null }, { ownId: idOf('b') }).verdict.kind).toBe('changed');
   });
 });
 

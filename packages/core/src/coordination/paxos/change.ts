@@ -1,6 +1,7 @@
 import { TIME_MS_MAX } from '../../causality/hybrid-clock.ts';
 import type { VersionVector } from '../../causality/version-vector.ts';
-import { keptRequests, REQUESTS_MAX } from './applied-requests.ts';
+import type { StoreId } from '../../ids.ts';
+import { appliedUnderKey, appliedUnderName, keptRequests, mayBeSame, REQUESTS_MAX } from './applied-requests.ts';
 import { type ProposerId, proposerStoreOf } from './ballot.ts';
 import { NO_FLAWS, type PlantedFlaws } from './planted-flaws.ts';
 import { type AppliedRequest, isAbsent, type RegisterValue } from './register.ts';
@@ -17,7 +18,7 @@ export type Condition =
   | { readonly kind: 'seen'; readonly version: number };
 
 export interface ChangeRequest {
-  /** The hash of the client's idempotency key, up to 32 characters; `null` where it sent none. */
+  /** Stands for the client's idempotency key and for what it asks (`CLIENTS_KEY_LENGTH`); `null` where it sent none. */
   readonly clientsId: string | null;
   /** `null` deletes. */
   readonly body: Uint8Array | null;
@@ -50,6 +51,8 @@ export type VerdictKind =
   | 'exists'
   /** The request had been applied before. */
   | 'repeated'
+  /** Another request had been applied under the client's idempotency key. */
+  | 'key-reused'
   | 'too-many-requests';
 
 export interface Verdict {
@@ -60,6 +63,8 @@ export interface Verdict {
   readonly expiresAtMs: number | null;
   /** Whether a live value was there before. */
   readonly existed: boolean;
+  /** The store that made that version; `null` for a register never written. */
+  readonly writer: StoreId | null;
 }
 
 export interface ChangeOutcome {
@@ -75,20 +80,28 @@ export function applyChange(
   setting: ChangeSetting,
   flaws: PlantedFlaws = NO_FLAWS,
 ): ChangeOutcome {
-  const id = request.clientsId ?? setting.ownId;
-  const before = current?.requests.find((applied) => applied.id === id);
-  if (before && !flaws.has('retry-applied-again')) {
-    const { version, timeMs, expiresAtMs, existed } = before;
-    return { verdict: { kind: 'repeated', version, timeMs, expiresAtMs, existed }, value: current };
-  }
+  const { clientsId } = request;
+  const before = clientsId === null ? appliedUnderName(current, setting.ownId) : appliedUnderKey(current, clientsId);
+  if (before && clientsId !== null && !mayBeSame(before.id, clientsId))
+    return { verdict: foundVerdict('key-reused', current, !isAbsent(current)), value: current };
+  if (before && current && !flaws.has('retry-applied-again'))
+    return { verdict: repeatedVerdict(before, current, setting.proposer), value: current };
   if (before && current) current = forgetting(current, before);
   const live = isAbsent(current) || setting.isExpired ? null : current;
   const refused = refusal(current, live, request);
   if (refused) return left(refused, current, live, setting);
   const kept = keptRequests(current, setting.proposer, setting.agreedMs);
-  if (request.clientsId !== null && kept.filter(({ isClients }) => isClients).length >= REQUESTS_MAX)
+  if (clientsId !== null && kept.filter(({ isClients }) => isClients).length >= REQUESTS_MAX)
     return left('too-many-requests', current, live, setting);
   return changed(current, request, setting, kept, live !== null);
+}
+
+/** The answer that the request got, or would have got. */
+function repeatedVerdict(request: AppliedRequest, current: RegisterValue, proposer: ProposerId): Verdict {
+  const { version, timeMs, expiresAtMs, existed, isClients } = request;
+  // By its own name a change is asked for again only by the proposer that made it.
+  const writer = isClients ? (request.writer ?? current.writer) : proposerStoreOf(proposer);
+  return { kind: 'repeated', version, timeMs, expiresAtMs, existed, writer };
 }
 
 function forgetting(value: RegisterValue, request: AppliedRequest): RegisterValue {
@@ -120,8 +133,8 @@ function left(
 }
 
 function foundVerdict(kind: VerdictKind, value: RegisterValue | null, existed: boolean): Verdict {
-  const { version, timeMs, expiresAtMs } = value ?? { version: 0, timeMs: 0, expiresAtMs: null };
-  return { kind, version, timeMs, expiresAtMs, existed };
+  const { version, timeMs, expiresAtMs, writer } = value ?? { version: 0, timeMs: 0, expiresAtMs: null, writer: null };
+  return { kind, version, timeMs, expiresAtMs, existed, writer };
 }
 
 function changed(
@@ -136,13 +149,14 @@ function changed(
   const version = (current?.version ?? 0) + 1;
   const timeMs = timeAfter(current, wallMs);
   const expiresAtMs = body === null || ttlMs === null ? null : Math.min(Math.floor(wallMs) + ttlMs, TIME_MS_MAX);
-  const requests = [
-    ...kept,
-    { id: clientsId ?? ownId, isClients: clientsId !== null, version, timeMs, expiresAtMs, existed },
-  ];
+  const told = { version, timeMs, expiresAtMs, existed };
+  const made: AppliedRequest =
+    clientsId === null
+      ? { id: ownId, isClients: false, ...told, writer: null }
+      : { id: clientsId, isClients: true, ...told, writer };
   return {
-    verdict: { kind: 'changed', version, timeMs, expiresAtMs, existed },
-    value: { version, writer, timeMs, body, contentType, expiresAtMs, session, requests },
+    verdict: { kind: 'changed', ...told, writer },
+    value: { version, writer, timeMs, body, contentType, expiresAtMs, session, requests: [...kept, made] },
   };
 }
 

@@ -29,7 +29,7 @@ export function answerOf(result: OperationResult): PlainAnswer | undefined {
   if (result.kind === 'read')
     return { kind: 'read', version: result.value?.version ?? 0, found: tokenOf(result.value) };
   const { kind, version, existed } = result.verdict;
-  if (kind === 'too-many-requests') return undefined;
+  if (kind === 'too-many-requests' || kind === 'key-reused') return undefined;
   return { kind: kind === 'repeated' ? 'changed' : kind, version, found: existed };
 }
 

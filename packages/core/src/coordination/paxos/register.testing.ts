@@ -32,7 +32,16 @@ export function value(version: number, changes: Partial<RegisterValue> = {}): Re
 }
 
 export function applied(id: string, version: number, changes: Partial<AppliedRequest> = {}): AppliedRequest {
-  return { id, isClients: true, version, timeMs: version * 10, expiresAtMs: null, existed: true, ...changes };
+  return {
+    id,
+    isClients: true,
+    version,
+    timeMs: version * 10,
+    expiresAtMs: null,
+    existed: true,
+    writer: null,
+    ...changes,
+  };
 }
 
 export function proposal(round: number, version = round, proposer: ProposerId = P): Proposal {

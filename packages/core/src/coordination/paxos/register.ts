@@ -5,7 +5,7 @@ import { type Ballot, ZERO_BALLOT } from './ballot.ts';
 
 /** A change that the register has taken, so that a retry of it is answered and not applied again. */
 export interface AppliedRequest {
-  /** A name that the proposer gave, or the hash of the client's idempotency key; up to 32 characters. */
+  /** A name that the proposer gave, or what stands for a client's request (`CLIENTS_KEY_LENGTH`); up to 32 characters. */
   readonly id: string;
   /** Whether the client named it. Such a one is kept for `REQUEST_KEEP_MS`, others as long as their proposer may ask for them. */
   readonly isClients: boolean;
@@ -14,6 +14,8 @@ export interface AppliedRequest {
   readonly timeMs: number;
   readonly expiresAtMs: number | null;
   readonly existed: boolean;
+  /** The store that proposed it; `null` for what the client has not named, and where it was kept before writers were. */
+  readonly writer: StoreId | null;
 }
 
 /** What a register holds. Immutable; each change of it makes another with the next version. */

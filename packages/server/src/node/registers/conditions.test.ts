@@ -1,12 +1,15 @@
 import { EMPTY_VECTOR } from '@meridian/core/causality/version-vector';
+import { CLIENTS_KEY_LENGTH } from '@meridian/core/coordination/paxos/applied-requests';
 import { type RecordKey, recordKey, type Sequence, type StoreId } from '@meridian/core/ids';
 import type { Namespace } from '@meridian/core/placement/namespace';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { keyedSeal } from '../../adapters/system/keyed-seal.ts';
+import { xxh3Hashes } from '../../adapters/system/xxh3-hashes.ts';
 import { DEFAULT_DEFINITION, namespaceIdFor } from '../catalog.ts';
 import { codeOf } from '../cluster.testing.ts';
-import { conditionOf, registerTag, requestIdOf } from './conditions.ts';
+import type { PutValue } from '../service.ts';
+import { type Asked, conditionOf, registerTag, requestIdOf } from './conditions.ts';
 
 const { isDropped: _isDropped, ...settings } = DEFAULT_DEFINITION;
 const namespaceOf = (generation: number, name = 'shop'): Namespace => ({
@@ -115,11 +118,26 @@ describe('the tag of a version', () => {
 describe('the id of a request', () => {
   const seal = keyedSeal(new Uint8Array(32).fill(1));
   const key = recordKey(SHOP.id, 'key');
-  const idOf = (text: string | undefined, of: RecordKey = key) => requestIdOf(seal, of, text);
+  const encoder = new TextEncoder();
+  const putOf = (text: string, more: Partial<PutValue> = {}): PutValue => ({
+    body: encoder.encode(text),
+    contentType: 'text/plain',
+    ...more,
+  });
+  const asking = (more: Partial<Asked> = {}): Asked => ({
+    value: putOf('value'),
+    onlyIfAbsent: false,
+    condition: { kind: 'always' },
+    ...more,
+  });
+  const idOf = (text: string | undefined, of: RecordKey = key, asked = asking()) =>
+    requestIdOf({ seal, hashes: xxh3Hashes }, of, text, asked);
 
   it('is the same at every node of the cluster, and of no other', () => {
-    expect(idOf('order-7')).toBe(requestIdOf(keyedSeal(new Uint8Array(32).fill(1)), key, 'order-7'));
-    expect(idOf('order-7')).not.toBe(requestIdOf(keyedSeal(new Uint8Array(32).fill(2)), key, 'order-7'));
+    const idBy = (secret: number) =>
+      requestIdOf({ seal: keyedSeal(new Uint8Array(32).fill(secret)), hashes: xxh3Hashes }, key, 'order-7', asking());
+    expect(idOf('order-7')).toBe(idBy(1));
+    expect(idOf('order-7')).not.toBe(idBy(2));
     expect(idOf(undefined)).toBeNull();
   });
 
@@ -128,7 +146,38 @@ describe('the id of a request', () => {
     const keys = [key, recordKey(SHOP.id, 'key2'), recordKey(namespaceIdFor('shop', 2), 'key')];
     const ids = texts.flatMap((text) => keys.map((of) => idOf(text, of) as string));
     expect(new Set(ids).size).toBe(ids.length);
-    for (const id of ids) expect(id).toMatch(/^[\w-]{1,32}$/);
+    expect(new Set(ids.map((id) => id.slice(0, CLIENTS_KEY_LENGTH))).size).toBe(ids.length);
+    for (const id of ids) expect(id).toMatch(/^[\w-]{32}$/);
+  });
+
+  it('begins with what registers have kept of the idempotency key before they kept more', () => {
+    const before = seal.seal(`request\0${key}`, encoder.encode('order-7')).slice(-22);
+    expect(idOf('order-7')?.slice(0, CLIENTS_KEY_LENGTH)).toBe(before.slice(0, CLIENTS_KEY_LENGTH));
+  });
+
+  it('ends in the same way for the same request alone', () => {
+    const requests: readonly Asked[] = [
+      asking(),
+      asking({ onlyIfAbsent: true, condition: { kind: 'absent' } }),
+      asking({ condition: { kind: 'absent' } }),
+      asking({ condition: { kind: 'present' } }),
+      asking({ condition: { kind: 'versions', versions: [] } }),
+      asking({ condition: { kind: 'versions', versions: [1, 2] } }),
+      asking({ condition: { kind: 'versions', versions: [12] } }),
+      asking({ condition: { kind: 'seen', version: 12 } }),
+      asking({ value: putOf('other') }),
+      asking({ value: putOf('') }),
+      asking({ value: putOf('value', { contentType: 'text/html' }) }),
+      asking({ value: putOf('value', { ttlSeconds: 0 }) }),
+      asking({ value: putOf('value', { ttlSeconds: 60 }) }),
+      asking({ value: undefined }),
+      asking({ value: undefined, condition: { kind: 'present' } }),
+    ];
+    const idsOf = (idempotencyKey: string) => requests.map((asked) => idOf(idempotencyKey, key, asked) as string);
+    const ids = idsOf('order-7');
+    expect(new Set(ids.map((id) => id.slice(CLIENTS_KEY_LENGTH))).size).toBe(requests.length);
+    expect(new Set(ids.map((id) => id.slice(0, CLIENTS_KEY_LENGTH))).size).toBe(1);
+    expect(idsOf('order-7')).toEqual(ids);
   });
 
   it('is refused for an idempotency key of no bytes, or of too many', async () => {

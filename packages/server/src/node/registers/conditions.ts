@@ -1,16 +1,20 @@
 import type { VersionVector } from '@meridian/core/causality/version-vector';
+import { CLIENTS_KEY_LENGTH, REQUEST_ID_LENGTH_MAX } from '@meridian/core/coordination/paxos/applied-requests';
 import type { Condition } from '@meridian/core/coordination/paxos/change';
 import type { RecordKey } from '@meridian/core/ids';
 import type { Namespace } from '@meridian/core/placement/namespace';
 import { MeridianError } from '@meridian/core/wire/errors';
+import type { Hashes } from '../../ports/hash.ts';
 import type { Seal } from '../../ports/seal.ts';
-import type { WriteConditions } from '../service.ts';
+import type { PutValue, WriteConditions } from '../service.ts';
 
 /** Tags that one request may name. */
 const TAGS_MAX = 64;
 const IDEMPOTENCY_KEY_BYTES_MAX = 256;
-/** Of a MAC of 132 bits. */
-const REQUEST_ID_LENGTH = 22;
+/** Of 72 bits, in characters of 6. */
+const FINGERPRINT_LENGTH = REQUEST_ID_LENGTH_MAX - CLIENTS_KEY_LENGTH;
+/** The MAC at the end of what is sealed. */
+const MAC_LENGTH = 22;
 const utf8 = new TextEncoder();
 
 /** The entity tag of a register's version, without quotes. With the namespace's generation: one made again under its name counts anew. */
@@ -59,13 +63,43 @@ function versionsOf(namespace: Namespace, header: string): Condition {
   return { kind: 'versions', versions };
 }
 
-/** What a register remembers of a client's idempotency key. @throws INVALID_PARAMETER */
-export function requestIdOf(seal: Seal, key: RecordKey, idempotencyKey: string | undefined): string | null {
+/** What a client asks of a key. A repeat of its request asks the same. */
+export interface Asked {
+  /** `undefined` deletes. */
+  readonly value: PutValue | undefined;
+  readonly onlyIfAbsent: boolean;
+  readonly condition: Condition;
+}
+
+/**
+ * What a register remembers of a client's request: its idempotency key, and what was asked under it, so that one key cannot
+ * answer for two requests. @throws INVALID_PARAMETER
+ */
+export function requestIdOf(
+  { seal, hashes }: { readonly seal: Seal; readonly hashes: Hashes },
+  key: RecordKey,
+  idempotencyKey: string | undefined,
+  asked: Asked,
+): string | null {
   if (idempotencyKey === undefined) return null;
   const bytes = utf8.encode(idempotencyKey);
   if (bytes.length === 0 || bytes.length > IDEMPOTENCY_KEY_BYTES_MAX)
     throw new MeridianError('INVALID_PARAMETER', `"Idempotency-Key" has 1 to ${IDEMPOTENCY_KEY_BYTES_MAX} bytes`, {
       parameter: 'Idempotency-Key',
     });
-  return seal.seal(`request\0${key}`, bytes).slice(-REQUEST_ID_LENGTH);
+  const keyText = macOf(seal, `request\0${key}`, bytes).slice(0, CLIENTS_KEY_LENGTH);
+  return keyText + macOf(seal, 'asked', utf8.encode(textOf(hashes, asked))).slice(0, FINGERPRINT_LENGTH);
+}
+
+function macOf(seal: Seal, purpose: string, payload: Uint8Array): string {
+  return seal.seal(purpose, payload).slice(-MAC_LENGTH);
+}
+
+/** The same for all repeats of a request, at every node and in every version: registers remember it. */
+function textOf(hashes: Hashes, { value, onlyIfAbsent, condition }: Asked): string {
+  const kind = value ? (onlyIfAbsent ? 'create' : 'put') : 'delete';
+  const versions =
+    condition.kind === 'versions' ? condition.versions : condition.kind === 'seen' ? [condition.version] : [];
+  const what = value ? [hashes.bytes(value.body).toString(16), value.contentType, value.ttlSeconds ?? null] : [];
+  return JSON.stringify([kind, condition.kind, versions, ...what]);
 }

@@ -30,8 +30,6 @@ export interface ReadAnswer {
 
 export interface ChangeAnswer {
   readonly verdict: Verdict;
-  /** Who wrote the version that the verdict names; nothing where it names none. */
-  readonly writer: StoreId | undefined;
   readonly served: Served;
 }
 
@@ -68,7 +66,7 @@ export class RegisterRequests {
     const { catalog } = this.#state;
     if (catalog.isHeldHere(key)) {
       const answer = await this.#registers.change(key, request, options.requestId, options.timeoutMs);
-      return { verdict: answer.verdict, writer: writerOf(answer), served: this.#servedHere(answer) };
+      return { verdict: answer.verdict, served: this.#servedHere(answer) };
     }
     const { clientsId, body, contentType, ttlMs, session, condition } = request;
     const [kind, versions] = conditionToWire(condition);
@@ -76,8 +74,8 @@ export class RegisterRequests {
     return this.#passOn(key, options, false, async (peer, timeoutMs) => {
       const [store, verdictKind, version, timeMs, expiresAtMs, existed, writer, rounds, asked, answered] =
         await this.#state.calls.call(peer.node, options.requestId, timeoutMs, call, changeResult);
-      const verdict = { kind: verdictKind as VerdictKind, version, timeMs, expiresAtMs, existed };
-      return { verdict, writer: writer ?? undefined, served: servedBy(peer, store, rounds, asked, answered) };
+      const verdict = { kind: verdictKind as VerdictKind, version, timeMs, expiresAtMs, existed, writer };
+      return { verdict, served: servedBy(peer, store, rounds, asked, answered) };
     });
   }
 
@@ -93,9 +91,8 @@ export class RegisterRequests {
     const condition = conditionFromWire(kind, versions);
     const request = { clientsId, body, contentType, ttlMs, session: vectorOf(session), condition };
     const answer = await this.#registers.change(key, request, requestId, timeoutMs);
-    const { kind: verdictKind, version, timeMs, expiresAtMs, existed } = answer.verdict;
+    const { kind: verdictKind, version, timeMs, expiresAtMs, existed, writer } = answer.verdict;
     const { store, rounds, asked, answered } = answer;
-    const writer = writerOf(answer) ?? null;
     return [store, verdictKind, version, timeMs, expiresAtMs, existed, writer, rounds, asked, answered];
   }
 
@@ -156,11 +153,6 @@ function unreachable(places: readonly Place[], isRead: boolean): MeridianError {
   const missingRegions = [...new Set(places.map(({ region }) => region))];
   const what = isRead ? 'nothing was read' : 'nothing was written';
   return new MeridianError('REPLICA_UNAVAILABLE', `no replica of this key can be reached; ${what}`, { missingRegions });
-}
-
-function writerOf({ value, verdict }: { value: RegisterValue | null; verdict: Verdict }): StoreId | undefined {
-  if (verdict.version === 0) return undefined;
-  return value?.writer;
 }
 
 function servedBy(peer: Peer, store: StoreId, rounds: number, asked: number, answered: number): Served {
