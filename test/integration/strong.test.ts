@@ -223,10 +223,11 @@ describe('a namespace of mode strong in three regions', () => {
       await demo.isConnected();
       const told = await Promise.all(created.map(({ key }, at) => get(REGIONS[at % 3] as Region, key)));
       expect(told.map((found) => etagOf(found))).toEqual(created.map(({ etag }) => etag));
-      const again = await put('ap-northeast', (created[0] as Created).key, 'other', {
-        'idempotency-key': (created[0] as Created).key,
-      });
-      expect(etagOf(again)).toBe(created[0]?.etag);
+      const { key, etag } = created[0] as Created;
+      const again = await put('ap-northeast', key, key, { 'if-none-match': '*', 'idempotency-key': key });
+      expect([again.status, etagOf(again)]).toEqual([201, etag]);
+      const other = await put('ap-northeast', key, 'other', { 'idempotency-key': key });
+      expect([other.status, other.body?.code]).toEqual([422, 'IDEMPOTENCY_KEY_REUSED']);
     });
   });
 

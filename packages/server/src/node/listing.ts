@@ -1,55 +1,26 @@
 import { mergeRecords } from '@meridian/core/causality/merge';
 import { EMPTY_RECORD, type VersionedRecord } from '@meridian/core/causality/record';
 import { EMPTY_VECTOR, join } from '@meridian/core/causality/version-vector';
-import { coversSession, type SessionToken, tokenAfterRead } from '@meridian/core/coordination/session';
-import {
-  compareKeys,
-  endOfNamespace,
-  namespaceIdOf,
-  plainKeyOf,
-  type RecordKey,
-  type RegionName,
-  recordKey,
-  type StoreName,
-} from '@meridian/core/ids';
+import { type SessionToken, tokenAfterRead } from '@meridian/core/coordination/session';
+import { compareKeys, endOfNamespace, plainKeyOf, type RecordKey, recordKey, type StoreName } from '@meridian/core/ids';
 import { endOfPrefix } from '@meridian/core/placement/key-range';
 import type { Namespace } from '@meridian/core/placement/namespace';
-import { PARTITIONS, type Partition } from '@meridian/core/placement/partition';
 import { quorumOf } from '@meridian/core/placement/preference-list';
 import { MeridianError } from '@meridian/core/wire/errors';
-import { type RowEntries, SCAN, type ScanCall, scanResult } from '@meridian/core/wire/messages';
+import type { RowEntries, ScanCall } from '@meridian/core/wire/messages';
 import { decodeRecord } from '@meridian/core/wire/record-codec';
 import { isRegisterBytes } from '@meridian/core/wire/register-codec';
 import { decodeStored } from '@meridian/core/wire/stored-record';
-import { vectorEntries, vectorOf } from '@meridian/core/wire/vector-entries';
-import type { StoredRow } from '../ports/store.ts';
 import type { KeyValues } from './key-values.ts';
 import { LIST_BYTES_MAX } from './limits.ts';
+import { ListingPages, type Scan, type Scanned } from './listing-pages.ts';
+import { type Proven, provenBy, type Shown } from './listing-proof.ts';
 import type { NodeState } from './node-state.ts';
 import type { ChosenMarks } from './registers/chosen-marks.ts';
 import { round } from './rounded.ts';
 import type { Hop, KeyRange, Level, ListAnswer, ListItem, RequestOptions, SeenValue } from './service.ts';
-import { stalenessMs } from './staleness.ts';
-import { storeWithin } from './store-deadline.ts';
 import { isRelaxed } from './strong-key-values.ts';
 import type { Tokens } from './tokens.ts';
-
-interface Page {
-  readonly rows: readonly (readonly [RecordKey, Uint8Array])[];
-  readonly isComplete: boolean;
-  readonly isFilled: boolean;
-  readonly stalenessMs: number | null;
-}
-
-interface Scan {
-  readonly namespace: Namespace;
-  readonly from: RecordKey;
-  readonly to: RecordKey;
-  readonly limit: number;
-  readonly token: SessionToken;
-  readonly options: RequestOptions;
-  readonly hops: Hop[];
-}
 
 interface FoundItem {
   readonly context: string;
@@ -58,26 +29,59 @@ interface FoundItem {
   readonly seen: SessionToken;
 }
 
-/** Keys of a listing that are read at level strong at a time. */
-const EXACT_AT_ONCE = 32;
+/** What a listing has come to. */
+interface Course {
+  readonly namespace: Namespace;
+  readonly to: RecordKey;
+  readonly limit: number;
+  readonly options: RequestOptions;
+  readonly isExact: boolean;
+  readonly token: SessionToken;
+  readonly startedAtMs: number;
+  readonly start: RecordKey;
+  readonly items: ListItem[];
+  readonly hops: Hop[];
+  readonly answered: Set<StoreName>;
+  /** Where it goes on. */
+  from: RecordKey;
+  isComplete: boolean;
+  bytes: number;
+  rounds: number;
+  after: SessionToken;
+  stalenessMs: number | null;
+}
+
+/**
+ * Keys that are read by themselves at a time. What is asked in one tick goes together (registers/asking.ts), so each such
+ * wave costs about one round trip; and several listings at once stay below `CALLS_PENDING_MAX`.
+ */
+const EXACT_AT_ONCE = 256;
+
+/** Where pages hold fewer items than rows, for they were deleted, the next takes so many times more rows, up to a bound. */
+const ROWS_GROWTH = 4;
+const ROWS_MAX = 4_096;
 
 /** Listings: each store scans what it holds, the pages are merged in key order. */
 export class Listing {
   readonly #state: NodeState;
   readonly #keyValues: KeyValues;
-  readonly #marks: ChosenMarks;
+  readonly #pages: ListingPages;
   readonly #tokens: Tokens;
 
   constructor(state: NodeState, keyValues: KeyValues, marks: ChosenMarks, tokens: Tokens) {
-    this.#marks = marks;
     this.#state = state;
     this.#keyValues = keyValues;
+    this.#pages = new ListingPages(state, marks);
     this.#tokens = tokens;
   }
 
   /**
-   * At level strong the keys are those that a majority shows, and each is then read at that level: every item is
-   * linearizable for itself; the list as a whole is no single moment, as no list over pages can be.
+   * At level strong the keys are those that a majority shows, and where their pages do not prove what a key holds it is read
+   * by itself at that level: every item is linearizable for itself, and so is the absence of every key that is left out. The
+   * list as a whole is no single moment, as no list over pages can be.
+   *
+   * Where the time runs out, or too few replicas are there, once it has got past a key, it answers with what it has; the
+   * cursor leads to the rest.
    */
   async list(namespace: Namespace, range: KeyRange, asked: RequestOptions): Promise<ListAnswer> {
     const level = levelIn(namespace, asked);
@@ -87,62 +91,120 @@ export class Listing {
   }
 
   async #list(namespace: Namespace, range: KeyRange, options: RequestOptions, isExact: boolean): Promise<ListAnswer> {
-    const { clock, self } = this.#state;
-    const startedAtMs = clock.monotonicMs();
+    const startedAtMs = this.#state.clock.monotonicMs();
     const token = this.#tokens.openSession(options.session);
-    const asked = this.#storesToAsk(namespace, options);
-    let stores = asked;
+    const asked = this.#pages.storesToAsk(namespace, options);
     const purpose = cursorPurpose(namespace, range);
     const to = endOf(namespace, range);
-    let from = this.#startOf(namespace, range, purpose);
-    const items: ListItem[] = [];
-    const hops: Hop[] = [];
-    let after = token;
-    let isComplete = compareKeys(from, to) >= 0;
-    let bytes = 0;
-    let stalenessMs: number | null = 0;
-    while (!isComplete && items.length < range.limit && bytes < LIST_BYTES_MAX) {
-      const leftMs = options.timeoutMs - (clock.monotonicMs() - startedAtMs);
-      const inTime = { ...options, timeoutMs: leftMs };
-      const scan: Scan = { namespace, from, to, limit: range.limit - items.length, token, options: inTime, hops };
-      const merged = await this.#scanAll(stores, scan);
-      stores = merged.answered;
-      if (merged.stalenessMs === null) stalenessMs = null;
-      else if (stalenessMs !== null) stalenessMs = Math.max(stalenessMs, merged.stalenessMs);
-      const exact = isExact ? await this.#readExactly(namespace, merged.records, options) : undefined;
-      for (const [at, [key, record]] of merged.records.entries()) {
-        from = `${key}\0` as RecordKey;
-        const { context, values, seen } = exact?.[at] ?? this.#itemOf(namespace, key, record);
-        after = join(after, seen);
-        if (values.length === 0) continue;
-        for (const value of values) bytes += value.body.length;
-        items.push({ key: plainKeyOf(key), context, values });
-        if (items.length === range.limit || bytes >= LIST_BYTES_MAX) break;
-      }
-      const isAllTaken = merged.records.length === 0 || from === `${merged.records[merged.records.length - 1]?.[0]}\0`;
-      if (isAllTaken) {
-        isComplete = merged.isComplete;
-        if (merged.boundary) from = `${merged.boundary}\0` as RecordKey;
-      }
-      if (clock.monotonicMs() - startedAtMs > options.timeoutMs) break;
-    }
+    const start = this.#startOf(namespace, range, purpose);
+    const course: Course = {
+      namespace,
+      to,
+      limit: range.limit,
+      options,
+      isExact,
+      token,
+      startedAtMs,
+      start,
+      items: [],
+      hops: [],
+      answered: new Set(),
+      from: start,
+      isComplete: compareKeys(start, to) >= 0,
+      bytes: 0,
+      rounds: 0,
+      after: token,
+      stalenessMs: 0,
+    };
+    await this.#run(course, asked);
+    const { isComplete, from } = course;
     const cursor = isComplete ? {} : { cursor: this.#state.seal.seal(purpose, utf8.encode(plainKeyOf(from))) };
     return {
-      items,
+      items: course.items,
       ...cursor,
-      session: this.#tokens.session(after),
-      receipt: {
-        ...self.whoAmI(),
-        level: options.level,
-        replicasAsked: asked.length,
-        replicasAnswered: stores.length,
-        rounds: (stores.some((store) => store !== self.store) ? 1 : 0) + (isExact ? 1 : 0),
-        hops,
-        tookMs: round(clock.monotonicMs() - startedAtMs),
-        // What a majority acknowledged, a majority shows.
-        stalenessMs: options.level === 'quorum' ? 0 : stalenessMs,
-      },
+      session: this.#tokens.session(course.after),
+      receipt: this.#receiptOf(course, asked.length),
     };
+  }
+
+  #receiptOf({ options, answered, rounds, hops, startedAtMs, stalenessMs }: Course, replicasAsked: number) {
+    const { clock, self } = this.#state;
+    return {
+      ...self.whoAmI(),
+      level: options.level,
+      replicasAsked,
+      replicasAnswered: answered.size,
+      rounds,
+      // Those that were not waited for may yet come.
+      hops: [...hops],
+      tookMs: round(clock.monotonicMs() - startedAtMs),
+      // What a majority acknowledged, a majority shows.
+      stalenessMs: options.level === 'quorum' ? 0 : stalenessMs,
+    };
+  }
+
+  async #run(course: Course, asked: readonly StoreName[]): Promise<void> {
+    let stores = asked;
+    let rowsMax = course.limit;
+    while (!course.isComplete && !isFull(course)) {
+      const hasMoved = course.from !== course.start;
+      if (hasMoved && this.#leftMs(course) <= 0) return;
+      try {
+        const scanned = await this.#pages.scan(stores, this.#scanOf(course, rowsMax));
+        stores = stores.filter((store) => !scanned.failed.includes(store));
+        await this.#take(course, scanned);
+      } catch (error) {
+        if (course.from === course.start || !(error instanceof MeridianError)) throw error;
+        return;
+      }
+      rowsMax = Math.min(ROWS_MAX, rowsMax * ROWS_GROWTH);
+    }
+  }
+
+  #leftMs({ options, startedAtMs }: Course): number {
+    return options.timeoutMs - (this.#state.clock.monotonicMs() - startedAtMs);
+  }
+
+  #scanOf(course: Course, rowsMax: number): Scan {
+    const { namespace, from, to, bytes, token, options, hops, rounds, startedAtMs } = course;
+    return {
+      namespace,
+      from,
+      to,
+      rowsMax,
+      bytesMax: LIST_BYTES_MAX - bytes,
+      token,
+      options: { ...options, timeoutMs: this.#leftMs(course) },
+      hops,
+      round: rounds + 1,
+      startedAtMs,
+    };
+  }
+
+  /** Takes what the pages show into the answer, key by key, until it is full. */
+  async #take(course: Course, { rows, answered, boundary, isComplete, stalenessMs }: Scanned): Promise<void> {
+    for (const store of answered) course.answered.add(store);
+    if (answered.some((store) => store !== this.#state.self.store)) course.rounds += 1;
+    if (stalenessMs === null) course.stalenessMs = null;
+    else if (course.stalenessMs !== null) course.stalenessMs = Math.max(course.stalenessMs, stalenessMs);
+    const items = course.isExact ? this.#exactItems(course, rows) : this.#itemsOf(course.namespace, rows);
+    let taken = 0;
+    for await (const [key, { context, values, seen }] of items) {
+      taken += 1;
+      course.from = `${key}\0` as RecordKey;
+      course.after = join(course.after, seen);
+      if (values.length === 0) continue;
+      for (const value of values) course.bytes += value.body.length;
+      course.items.push({ key: plainKeyOf(key), context, values });
+      if (isFull(course)) break;
+    }
+    if (taken < rows.length) return;
+    course.isComplete = isComplete;
+    if (boundary) course.from = `${boundary}\0` as RecordKey;
+  }
+
+  *#itemsOf(namespace: Namespace, rows: Scanned['rows']): Generator<readonly [RecordKey, FoundItem]> {
+    for (const [key, shown] of rows) yield [key, this.#itemOf(namespace, key, combined(shown))];
   }
 
   #itemOf(namespace: Namespace, key: RecordKey, record: VersionedRecord): FoundItem {
@@ -155,21 +217,51 @@ export class Listing {
     return { context: this.#tokens.context(key, record.vector), values, seen };
   }
 
-  async #readExactly(
-    namespace: Namespace,
-    records: readonly (readonly [RecordKey, VersionedRecord])[],
-    options: RequestOptions,
-  ): Promise<readonly FoundItem[]> {
-    const found: FoundItem[] = [];
-    for (let at = 0; at < records.length; at += EXACT_AT_ONCE) {
-      const reads = records.slice(at, at + EXACT_AT_ONCE).map(async ([key]): Promise<FoundItem> => {
-        const strong = { ...options, level: 'strong', session: undefined } as const;
-        const { head, values } = await this.#keyValues.get(namespace.name, plainKeyOf(key), strong);
-        return { context: head.context, values, seen: this.#tokens.openSession(head.session) };
-      });
-      found.push(...(await Promise.all(reads)));
+  /** By what the pages prove; the others are read many at a time. @throws whatever hinders the first that cannot be read */
+  async *#exactItems(course: Course, rows: Scanned['rows']): AsyncGenerator<readonly [RecordKey, FoundItem]> {
+    const { namespace } = course;
+    const proofs = rows.map(([key, shown]) => this.#proofOf(namespace, key, shown));
+    const unproven = rows.flatMap(([key], at) => (proofs[at] ? [] : [key]));
+    let wave: readonly PromiseSettledResult<FoundItem>[] = [];
+    let read = 0;
+    for (const [at, [key]] of rows.entries()) {
+      const proof = proofs[at];
+      if (proof) {
+        yield [key, this.#itemOf(namespace, key, proof.record ?? EMPTY_RECORD)];
+        continue;
+      }
+      if (read % EXACT_AT_ONCE === 0)
+        wave = await this.#readExactly(course, unproven.slice(read, read + EXACT_AT_ONCE));
+      const outcome = wave[read % EXACT_AT_ONCE] as PromiseSettledResult<FoundItem>;
+      read += 1;
+      if (outcome.status === 'rejected') throw outcome.reason;
+      yield [key, outcome.value];
     }
-    return found;
+  }
+
+  #proofOf(namespace: Namespace, key: RecordKey, shown: Shown): Proven | undefined {
+    const replicas = this.#state.catalog.replicasIn(namespace, key);
+    const isReplica = (store: StoreName): boolean => replicas.some((replica) => replica.store === store);
+    // A store may still hold what another layout had given it.
+    const ofReplicas = [...shown.keys()].every(isReplica)
+      ? shown
+      : new Map([...shown].filter(([store]) => isReplica(store)));
+    return provenBy(ofReplicas, quorumOf(replicas.length));
+  }
+
+  async #readExactly(course: Course, keys: readonly RecordKey[]): Promise<readonly PromiseSettledResult<FoundItem>[]> {
+    const { namespace, options } = course;
+    const strong = { ...options, level: 'strong', session: undefined, timeoutMs: this.#leftMs(course) } as const;
+    let rounds = 0;
+    const wave = await Promise.allSettled(
+      keys.map(async (key): Promise<FoundItem> => {
+        const { head, values } = await this.#keyValues.get(namespace.name, plainKeyOf(key), strong);
+        rounds = Math.max(rounds, head.receipt.rounds);
+        return { context: head.context, values, seen: this.#tokens.openSession(head.session) };
+      }),
+    );
+    course.rounds += rounds;
+    return wave;
   }
 
   #startOf(namespace: Namespace, range: KeyRange, purpose: string): RecordKey {
@@ -184,168 +276,10 @@ export class Listing {
     return recordKey(namespace.id, start);
   }
 
-  /** The stores whose pages together hold every key, at the level asked for. @throws REPLICA_UNAVAILABLE, QUORUM_UNAVAILABLE */
-  #storesToAsk(namespace: Namespace, options: RequestOptions): readonly StoreName[] {
-    const { placement, peers, self, filling } = this.#state;
-    const isLive = (store: StoreName): boolean =>
-      store === self.store ? options.level !== 'quorum' || filling.isFilled() : peers.isStoreLive(store);
-    const holders = placement.layout.regions.filter(
-      (region) => namespace.placement === 'all' || (namespace.placement[region.name] ?? 0) > 0,
-    );
-    if (options.level === 'quorum') {
-      const live = holders.flatMap((region) => region.stores.map(({ name }) => name)).filter(isLive);
-      this.#ensureQuorum(namespace, new Set(live));
-      return live;
-    }
-    const distance = (region: RegionName): number => (region === self.region ? -1 : peers.rttMs(region));
-    for (const region of [...holders].sort((a, b) => distance(a.name) - distance(b.name))) {
-      const live = region.stores.map(({ name }) => name).filter(isLive);
-      if (this.#coversRegion(namespace, region.name, new Set(live), region.stores.length)) return live;
-    }
-    throw new MeridianError(
-      'REPLICA_UNAVAILABLE',
-      'no region can be reached whose stores together hold the namespace',
-      {
-        missingRegions: holders.map(({ name }) => name),
-      },
-    );
-  }
-
-  #coversRegion(namespace: Namespace, region: RegionName, live: ReadonlySet<StoreName>, stores: number): boolean {
-    if (live.size === stores) return true;
-    if (live.size === 0) return false;
-    return this.#everyPartition((partition) =>
-      this.#state.placement
-        .replicas(namespace.placement, partition)
-        .some((replica) => replica.region === region && live.has(replica.store)),
-    );
-  }
-
-  #ensureQuorum(namespace: Namespace, live: ReadonlySet<StoreName>): void {
-    let required = 0;
-    let reached = 0;
-    const isReached = this.#everyPartition((partition) => {
-      const replicas = this.#state.placement.replicas(namespace.placement, partition);
-      required = quorumOf(replicas.length);
-      reached = replicas.filter(({ store }) => live.has(store)).length;
-      return reached >= required;
-    });
-    if (!isReached)
-      throw new MeridianError('QUORUM_UNAVAILABLE', `required ${required}, reached ${reached} for a part of the keys`, {
-        required,
-        reached,
-        missingRegions: [],
-      });
-  }
-
-  #everyPartition(holds: (partition: Partition) => boolean): boolean {
-    for (let partition = 0; partition < PARTITIONS; partition++) if (!holds(partition as Partition)) return false;
-    return true;
-  }
-
-  async #scanAll(stores: readonly StoreName[], scan: Scan) {
-    const { answered, pages } = await this.#pagesOf(stores, scan);
-    let boundary: RecordKey | undefined;
-    for (const page of pages) {
-      const last = page.rows[page.rows.length - 1]?.[0];
-      if (!page.isComplete && last !== undefined && (boundary === undefined || compareKeys(last, boundary) < 0))
-        boundary = last;
-    }
-    const byKey = new Map<RecordKey, VersionedRecord>();
-    for (const page of pages) {
-      for (const [key, bytes] of page.rows) {
-        // Above the boundary some store has not answered yet.
-        if (boundary !== undefined && compareKeys(key, boundary) > 0) break;
-        byKey.set(key, combined(byKey.get(key), bytes));
-      }
-    }
-    const records = [...byKey];
-    if (pages.length > 1) records.sort(([a], [b]) => compareKeys(a, b));
-    const known = pages.map(({ stalenessMs }) => stalenessMs).filter((stalenessMs) => stalenessMs !== null);
-    const stalenessMs = known.length < pages.length ? null : Math.max(0, ...known);
-    return { records, isComplete: pages.every((page) => page.isComplete), boundary, answered, stalenessMs };
-  }
-
-  /** Of those asked at level quorum some may fail, as long as the others are a majority for every key. */
-  async #pagesOf(stores: readonly StoreName[], scan: Scan) {
-    const outcomes = await Promise.allSettled(stores.map((store) => this.#scanOne(store, scan)));
-    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-    const answered = stores.filter((_store, at) => outcomes[at]?.status === 'fulfilled');
-    if (failed && scan.options.level !== 'quorum') throw failed.reason;
-    if (failed) this.#ensureQuorum(scan.namespace, new Set(answered));
-    const pages = outcomes.filter((outcome) => outcome.status === 'fulfilled').map(({ value }) => value);
-    return { answered, pages };
-  }
-
-  async #scanOne(store: StoreName, scan: Scan): Promise<Page> {
-    const { self, peers, calls, clock } = this.#state;
-    const { from, to, limit, token, options, hops } = scan;
-    const cover = options.level === 'session' ? token : undefined;
-    if (store === self.store)
-      return storeWithin(this.#state, options.timeoutMs, this.#scanHere(from, to, limit, cover, options.timeoutMs));
-    const peer = peers.ofStore(store);
-    if (!peer) throw new MeridianError('REPLICA_UNAVAILABLE', 'a store of the layout has no node', { store });
-    const startedAtMs = clock.monotonicMs();
-    const call: ScanCall = [SCAN, from, to, limit, LIST_BYTES_MAX, cover ? vectorEntries(cover) : null, false];
-    try {
-      const [, rows, isComplete, isFilled, stalenessMs] = await calls.call(
-        peer.node,
-        options.requestId,
-        options.timeoutMs,
-        call,
-        scanResult,
-      );
-      if (options.level === 'quorum' && !isFilled) throw new Error('a store that is being filled answers no quorum');
-      const ms = round(clock.monotonicMs() - startedAtMs);
-      hops.push({ node: peer.node, region: peer.region, round: 1, atMs: 0, ms });
-      return { rows, isComplete, isFilled, stalenessMs: stalenessMs === null ? null : stalenessMs + Math.ceil(ms) };
-    } catch (error) {
-      if (error instanceof MeridianError) throw error;
-      throw new MeridianError('REPLICA_UNAVAILABLE', `${store} did not answer`, { store });
-    }
-  }
-
-  async #scanHere(
-    from: RecordKey,
-    to: RecordKey,
-    limit: number,
-    cover: SessionToken | undefined,
-    timeoutMs: number,
-  ): Promise<Page> {
-    const { coverage, store, filling, catalog, placement } = this.#state;
-    if (cover && cover.size > 0) {
-      const namespace = catalog.byId(from.slice(0, from.indexOf('\0')) as Namespace['id']);
-      const matters = (name: StoreName): boolean => {
-        const region = placement.regionOfStore(name);
-        if (region === undefined || namespace === 'dropped') return false;
-        // Not heard of here yet: whoever wrote to it has seen more than this store.
-        return namespace === undefined || namespace.placement === 'all' || (namespace.placement[region] ?? 0) > 0;
-      };
-      const isCovered = await coverage.wait(() => coversSession(coverage.appliedOf, cover, matters), timeoutMs);
-      if (!isCovered)
-        throw new MeridianError(
-          'SESSION_NOT_COVERED',
-          'a store of the listing does not hold all that this session has seen',
-        );
-    }
-    const page = await store.scan(from, to, { rowsMax: limit, bytesMax: LIST_BYTES_MAX });
-    return {
-      rows: page.rows.map((row: StoredRow) => [row.key, this.#marks.knownBytes(row.key, row.record)] as const),
-      isComplete: page.isComplete,
-      isFilled: filling.isFilled(),
-      stalenessMs: stalenessMs(this.#state, namespaceIdOf(from)),
-    };
-  }
-
   /** A peer asks for a page of what this store holds: records, or fingerprints of them. */
-  async onCall([, from, to, rowsMax, , cover, isFingerprints]: ScanCall, timeoutMs: number) {
-    const page = await this.#scanHere(
-      from,
-      to,
-      Math.min(Math.max(1, rowsMax), 10_000),
-      cover ? vectorOf(cover) : undefined,
-      timeoutMs,
-    );
+  async onCall(call: ScanCall, timeoutMs: number) {
+    const page = await this.#pages.pageFor(call, timeoutMs);
+    const isFingerprints = call[6];
     const rows: RowEntries = isFingerprints
       ? page.rows.map(([key, bytes]) => [key, this.fingerprint(bytes)] as const)
       : page.rows;
@@ -373,12 +307,26 @@ function cursorPurpose(namespace: Namespace, { prefix, start, end }: KeyRange): 
   return `cursor\0${JSON.stringify([namespace.id, prefix, start ?? null, end ?? null])}`;
 }
 
+function isFull({ items, limit, bytes }: Course): boolean {
+  return items.length >= limit || bytes >= LIST_BYTES_MAX;
+}
+
 /** Records merge; of a register the later version stands. One that is not known to be chosen yet may be, so its key is listed without a value. */
-function combined(before: VersionedRecord | undefined, bytes: Uint8Array): VersionedRecord {
-  if (!isRegisterBytes(bytes)) return mergeRecords(before, decodeRecord(bytes)).record;
-  const found = decodeStored(bytes) ?? EMPTY_RECORD;
-  const versionOf = (record: VersionedRecord): number => record.siblings[0]?.dot.sequence ?? 0;
-  return before && versionOf(before) >= versionOf(found) ? before : found;
+function combined(shown: Shown): VersionedRecord {
+  let record: VersionedRecord | undefined;
+  for (const bytes of shown.values()) {
+    if (!isRegisterBytes(bytes)) {
+      record = mergeRecords(record, decodeRecord(bytes)).record;
+      continue;
+    }
+    const found = decodeStored(bytes) ?? EMPTY_RECORD;
+    if (!record || versionOf(record) < versionOf(found)) record = found;
+  }
+  return record ?? EMPTY_RECORD;
+}
+
+function versionOf(record: VersionedRecord): number {
+  return record.siblings[0]?.dot.sequence ?? 0;
 }
 
 /** In a namespace of mode strong every level but `eventual`, asked for by name, is strong. */
