@@ -1,5 +1,6 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { JSON_HEADERS, type Opened, openHttp } from './http.testing.ts';
+import { batchAnswerBytesMax, HTTP_LIMITS } from './limits.ts';
 
 let opened: Opened;
 beforeAll(async () => {
@@ -138,5 +139,86 @@ describe('POST /kv/batch', () => {
       })
     ).json();
     expect(results.map((result: { value?: string }) => result.value?.length)).toEqual([50_000, undefined, 50_000]);
+  });
+});
+
+describe('the answer of POST /kv/batch', () => {
+  const BYTES = 1_500_000;
+  const getsOf = (count: number) => Array.from({ length: count }, (_, at) => ({ op: 'get', key: `k${at}` }));
+  const fill = async (count: number, type: string) => {
+    const payload = Buffer.alloc(BYTES, type.includes('json') ? '1' : 'x');
+    for (const { key } of getsOf(count))
+      await opened.service.put('default', key, { body: payload, contentType: type }, undefined, OPTIONS);
+    opened.service.calls.length = 0;
+  };
+  const OPTIONS = { requestId: 'r', level: 'eventual', timeoutMs: 1000 } as const;
+  const count = (wanted: number, body: { results: { status: number }[] }) =>
+    statuses(body).filter((status) => status === wanted).length;
+
+  it.each([
+    ['application/json', BYTES],
+    ['text/plain', (BYTES / 3) * 4],
+  ])('has room for so many values, and leaves the other gets unread: %s', async (type, bytesInAnswer) => {
+    await fill(52, type);
+    const writes = Array.from({ length: 20 }, (_, at) => ({ op: 'put', key: `new${at}`, value: at }));
+    const answer = await post({ operations: [...getsOf(52), ...writes, { op: 'delete', key: 'k51' }] });
+    expect(answer.statusCode).toBe(200);
+    const bytesMax = batchAnswerBytesMax(HTTP_LIMITS.valueBytesMax);
+    const fitting = Math.floor(bytesMax / bytesInAnswer);
+    expect([count(200, answer.json()), count(413, answer.json())]).toEqual([fitting, 52 - fitting]);
+    expect(statuses(answer.json()).slice(52)).toEqual([...writes.map(() => 201), 204]);
+    expect(answer.json().results.find((result: { status: number }) => result.status === 413)).toMatchObject({
+      type: 'urn:meridian:error:VALUE_TOO_LARGE',
+      code: 'VALUE_TOO_LARGE',
+      bytesMax,
+      key: expect.stringMatching(/^k\d+$/),
+    });
+    expect(answer.rawPayload.length).toBeLessThan(bytesMax + 64 * 1024);
+    expect(opened.service.calls.filter((entry) => entry.call === 'get').length).toBeLessThanOrEqual(fitting + 8);
+  });
+
+  it('has room for one value of any size', async () => {
+    const body = Buffer.alloc(HTTP_LIMITS.valueBytesMax, 255);
+    await opened.service.put('default', 'a', { body, contentType: 'image/png' }, undefined, OPTIONS);
+    const answer = await post({ operations: [{ op: 'get', key: 'a' }] });
+    expect(statuses(answer.json())).toEqual([200]);
+  });
+
+  it('counts the winner of a conflict twice, as it is written twice', async () => {
+    const body = Buffer.alloc(BYTES, '1');
+    const get = async () => statuses((await post({ operations: [{ op: 'get', key: 'a' }] })).json());
+    const put = () => opened.service.put('default', 'a', { body, contentType: 'application/json' }, 'c0', OPTIONS);
+    for (let siblings = 1; siblings <= 6; siblings++) await put();
+    expect(await get()).toEqual([200]);
+    await put();
+    expect(await get()).toEqual([413]);
+    expect((await opened.call('GET', '/kv/a')).statusCode).toBe(200);
+  });
+
+  it('is made of few reads at a time while values are large, of more while they are small', async () => {
+    await fill(40, 'application/json');
+    let under = 0;
+    let most = 0;
+    const { service } = opened;
+    const plain = service.get.bind(service);
+    service.get = async (...sent) => {
+      most = Math.max(most, ++under);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      under--;
+      return plain(...sent);
+    };
+    await post({ operations: getsOf(40) });
+    expect(most).toBe(8);
+    const small = Array.from({ length: 1000 }, (_, at) => ({ op: 'get', key: `none${at}` }));
+    expect(statuses((await post({ operations: small })).json())).toEqual(small.map(() => 404));
+    expect(most).toBe(32);
+  });
+
+  it('keeps the session of a write for the next of its key, past a get that found no room', async () => {
+    await fill(30, 'application/json');
+    const change = (value: number) => ({ op: 'put', key: 'a', value });
+    const answer = await post({ operations: [...getsOf(30), change(1), { op: 'get', key: 'a' }, change(2)] });
+    expect(statuses(answer.json()).slice(30)).toEqual([201, 413, 200]);
+    expect(opened.service.calls.at(-1)).toMatchObject({ call: 'put', key: 'a', options: { session: 's31' } });
   });
 });

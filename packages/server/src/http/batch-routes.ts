@@ -2,11 +2,12 @@ import { MeridianError } from '@meridian/core/wire/errors';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { RequestOptions } from '../node/service.ts';
+import { BatchReads } from './batch-reads.ts';
 import { BodyText, binaryText } from './body-text.ts';
 import { type SentEnvelope, valueOfEnvelope, writeEnvelope, writeWritten } from './envelope.ts';
 import { checkKey } from './keys.ts';
 import { EnvelopeFields } from './kv-routes.ts';
-import { BATCH_OPERATIONS_MAX } from './limits.ts';
+import { BATCH_OPERATIONS_MAX, batchAnswerBytesMax } from './limits.ts';
 import { publicError, renderProblem } from './problem.ts';
 import { namespaceOf, optionsOf } from './request.ts';
 import { handled } from './respond.ts';
@@ -56,7 +57,7 @@ export function batchRoutes(app: App, site: Site, base: '' | '/namespaces/:ns'):
     schema: {
       tags: ['Keys and values'],
       summary: 'Many operations in one request',
-      description: 'Each operation stands on its own. Those on one key run in the order given, others side by side.',
+      description: `Each operation stands on its own. Those on one key run in the order given, others side by side. The values of its gets take at most ${batchAnswerBytesMax(site.limits.valueBytesMax)} bytes of the answer: from the first that finds no room, gets are answered \`VALUE_TOO_LARGE\` in its place, to be sent again in another batch.`,
       params: base === '' ? NoParams : NamespaceParams,
       querystring: OptionsQuery,
       headers: OptionsHeaders,
@@ -79,8 +80,9 @@ async function batch(site: Site, request: FastifyRequest, reply: FastifyReply): 
   refuseConditions(request);
   const namespace = namespaceOf(request);
   if (operations.length > 0) await site.service.namespace(namespace, options);
+  const reads = new BatchReads(batchAnswerBytesMax(site.limits.valueBytesMax));
   const results = await runInKeyOrder(operations, options, (operation, its) =>
-    perform(site, namespace, operation, its),
+    perform(site, reads, namespace, operation, its),
   );
   const headers = commonHeaders(request.id, JSON_TYPE);
   const sessions = results.map((result) => result.session).filter((session) => session !== '');
@@ -109,13 +111,14 @@ async function runInKeyOrder(
 
 async function perform(
   site: Site,
+  reads: BatchReads,
   namespace: string,
   operation: SentOperation,
   options: RequestOptions,
 ): Promise<Result> {
   try {
     const key = checkKey(operation.key);
-    if (operation.op === 'get') return await performGet(site, namespace, key, options);
+    if (operation.op === 'get') return await performGet(site, reads, namespace, key, options);
     if (operation.op === 'put') {
       const value = valueOfEnvelope(operation, site.limits.valueBytesMax);
       const answer = await site.service.put(namespace, key, value, operation.context, options);
@@ -135,8 +138,15 @@ async function perform(
   }
 }
 
-async function performGet(site: Site, namespace: string, key: string, options: RequestOptions): Promise<Result> {
-  const answer = await site.service.get(namespace, key, options);
+async function performGet(
+  site: Site,
+  reads: BatchReads,
+  namespace: string,
+  key: string,
+  options: RequestOptions,
+): Promise<Result> {
+  const answer = await reads.get(() => site.service.get(namespace, key, options));
+  if (!answer) return noRoom(site, key, options);
   if (answer.values.length === 0) return notFound(key, answer.head, options);
   const body = statusText(200);
   writeEnvelope(body, { key, context: answer.head.context, values: answer.values });
@@ -157,6 +167,17 @@ function notFound(
 ): Result {
   const error = new MeridianError('KEY_NOT_FOUND', 'The key has no live value here.', { key, context: head.context });
   return { body: problemText(error, options.requestId), session: head.session };
+}
+
+/** The session stays where it was: what was not shown, or not read, is no part of it. */
+function noRoom(site: Site, key: string, options: RequestOptions): Result {
+  const bytesMax = batchAnswerBytesMax(site.limits.valueBytesMax);
+  const error = new MeridianError(
+    'VALUE_TOO_LARGE',
+    `The values of one batch take at most ${bytesMax} bytes of its answer. Get this one in another batch, or on its own.`,
+    { key, bytesMax },
+  );
+  return { body: problemText(error, options.requestId), session: options.session ?? '' };
 }
 
 function failed(site: Site, thrown: unknown, options: RequestOptions): Result {

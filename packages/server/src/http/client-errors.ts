@@ -1,17 +1,32 @@
-import { type ServerResponse, STATUS_CODES } from 'node:http';
+import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { ERRORS, type ErrorCode, MeridianError } from '@meridian/core/wire/errors';
-
 import { HEADER_BYTES_MAX } from './limits.ts';
+import { hasLine, responseUnderWay } from './pipelining.ts';
 import { PROBLEM_TYPE, renderProblem } from './problem.ts';
 
 /** Answers what is no HTTP request that Node could hand over, on the bare socket, and closes it. */
 export function answerClientError(error: NodeJS.ErrnoException, socket: Socket, requestId: string): void {
+  // What waits for its turn keeps the rest from being read: that it is not here is this node's doing. Other limits hold on.
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && hasLine(socket)) return;
   if (error.code === 'ECONNRESET' || !socket.writable || owesAnswer(socket)) {
     socket.destroy();
     return;
   }
   socket.end(problemMessage(problemOf(error.code ?? ''), requestId));
+  socket.resume();
+}
+
+/** Node hands such a connection over bare: with no answer at all, a client could not tell why it closed. */
+export function answerConnect(socket: Socket, requestId: string): void {
+  socket.on('error', () => {});
+  if (!socket.writable || owesAnswer(socket)) {
+    socket.destroy();
+    return;
+  }
+  const error = new MeridianError('METHOD_NOT_ALLOWED', 'This is no proxy: it connects nobody to anybody.');
+  // RFC 9110, 10.2.1: an empty list says that there is no method for this target.
+  socket.end(problemMessage(error, requestId, ['Allow: ']));
   socket.resume();
 }
 
@@ -35,11 +50,11 @@ function problemOf(code: string): MeridianError {
  * before the broken one: the client would take the problem for the answer to that, though it may have taken effect.
  */
 function owesAnswer(socket: Socket): boolean {
-  const current = (socket as { _httpMessage?: ServerResponse | null })._httpMessage;
-  return current != null && (current.headersSent || current.req.complete);
+  const current = responseUnderWay(socket);
+  return current !== undefined && (current.headersSent || current.req.complete);
 }
 
-function problemMessage(error: MeridianError, requestId: string): string {
+function problemMessage(error: MeridianError, requestId: string, more: readonly string[] = []): string {
   const code: ErrorCode = error.code;
   const { status } = ERRORS[code];
   const body = renderProblem(error, requestId);
@@ -51,6 +66,7 @@ function problemMessage(error: MeridianError, requestId: string): string {
     'X-Content-Type-Options: nosniff',
     'Cache-Control: no-store',
     'Connection: close',
+    ...more,
   ];
   return `${head.join('\r\n')}\r\n\r\n${body}`;
 }

@@ -47,3 +47,13 @@ const ENVELOPE_BYTES = 64 * 1024;
 export function envelopeBytesMax(valueBytesMax: number): number {
   return Math.ceil(valueBytesMax / 3) * 4 + ENVELOPE_BYTES;
 }
+
+/** Requests of one connection that have come before the answer to an earlier one: from here on no more are read. */
+export const PIPELINED_MAX = 64;
+
+const BATCH_ANSWER_BYTES = 4 * 1024 * 1024;
+
+/** What the values in the answer of a batch may take: room for many small ones, or for one of any size. */
+export function batchAnswerBytesMax(valueBytesMax: number): number {
+  return Math.max(BATCH_ANSWER_BYTES, envelopeBytesMax(valueBytesMax));
+}

@@ -39,6 +39,8 @@ describe('GET /kv/', () => {
     expect(keysOf(await page('prefix=b%2F'))).toEqual(['b/1', 'b/2']);
     expect(keysOf(await page('prefix=b/&start=b/2'))).toEqual(['b/2']);
     expect(keysOf(await page('start=b&end=c'))).toEqual(['b/1', 'b/2']);
+    expect(keysOf(await page('start=b&end='))).toEqual(keysOf(await page('start=b')));
+    expect(keysOf(await page('start=&end='))).toEqual(keysOf(await page('')));
     expect(keysOf(await page('prefix=%C3%BC'))).toEqual(['ü']);
     await opened.put('/kv/x%20y', { value: 1 });
     expect(keysOf(await page('prefix=x+y'))).toEqual(['x y']);

@@ -26,7 +26,7 @@ const ListQuery = strictObject({
   ...OptionsQuery.properties,
   prefix: Type.Optional(Type.String({ description: 'Keys that begin with it.' })),
   start: Type.Optional(Type.String({ description: 'The first key that may come.' })),
-  end: Type.Optional(Type.String({ description: 'The first key that may not.' })),
+  end: Type.Optional(Type.String({ description: 'The first key that may not; empty: no such key.' })),
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: LIST_LIMIT_MAX, default: LIST_LIMIT_DEFAULT })),
   cursor: Type.Optional(Type.String({ description: 'Of the page before, with the same prefix, start and end.' })),
   values: Type.Optional(oneOf(['true', 'false'], { default: 'true', description: '`false` leaves the values out.' })),
@@ -76,8 +76,9 @@ async function list(site: Site, request: FastifyRequest, reply: FastifyReply): P
   for (const name of ['prefix', 'start', 'end'] as const) checkBound(name, query[name]);
   const range = {
     prefix: query.prefix ?? '',
-    start: query.start,
-    end: query.end,
+    // A form sends the fields that were left empty too. No key comes before the empty one: to stop there asks for nothing.
+    start: query.start === '' ? undefined : query.start,
+    end: query.end === '' ? undefined : query.end,
     limit: query.limit ?? LIST_LIMIT_DEFAULT,
     cursor: query.cursor,
   };

@@ -64,6 +64,12 @@ describe('what is no HTTP', () => {
     'GET /kv/a HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n',
     'PUT /kv/a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc',
     'PUT /kv/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
+    'PUT /kv/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n',
+    'PUT /kv/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n',
+    'GET /kv/a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n',
+    'GET /kv/a HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n',
+    'GET /kv/a HTTP/1.1\r\nHost:\r\nHost: a\r\n\r\n',
+    'GET /kv/a HTTP/1.1\r\nHost: a\r\nHost:\r\n\r\n',
     '\u0016\u0003\u0001\u0002\u0000\u0001\u0000',
   ])('gets a problem: %j', async (text) => {
     await listen();
@@ -81,6 +87,15 @@ describe('what is no HTTP', () => {
     await new Wire()
       .send(`GET /kv/${'x'.repeat(17_000)} HTTP/1.1\r\nHost: a\r\n\r\n`)
       .until(problem(431, 'HEADERS_TOO_LARGE'));
+  });
+
+  it('is CONNECT, which gets a problem', async () => {
+    await listen();
+    const wire = await new Wire()
+      .send('CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n')
+      .until(problem(405, 'METHOD_NOT_ALLOWED'));
+    await wire.closed();
+    expect(wire.text).toMatch(/^Allow: *\r$/m);
   });
 
   it('gets a problem without a Host, which HTTP/1.0 does without', async () => {

@@ -1,8 +1,9 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { MeridianError } from '@meridian/core/wire/errors';
-import { answerClientError } from './client-errors.ts';
+import { answerClientError, answerConnect } from './client-errors.ts';
 import { HEADER_BYTES_MAX } from './limits.ts';
+import { beginInTurn } from './pipelining.ts';
 import { markAwaitingContinue } from './read-body.ts';
 import type { RequestIds } from './request-id.ts';
 import { sendFailure } from './send.ts';
@@ -17,18 +18,15 @@ const CHECK_INTERVAL_MS = 500;
  */
 export function createListener(site: Site, ids: RequestIds, handle: RequestListener): Server {
   const { limits } = site;
+  const begin: RequestListener = (request, response) => {
+    const fault = site.isStopping ? new MeridianError('SHUTTING_DOWN', 'This node is stopping.') : faultOf(request);
+    if (fault) refuse(site, ids, request, response, fault);
+    else handle(request, response);
+  };
   const listener: RequestListener = (request, response) => {
-    if (site.isStopping)
-      refuse(site, ids, request, response, new MeridianError('SHUTTING_DOWN', 'This node is stopping.'));
-    else if (request.headers.host === undefined && request.httpVersion === '1.1') {
-      refuse(
-        site,
-        ids,
-        request,
-        response,
-        new MeridianError('INVALID_REQUEST', 'HTTP/1.1 requires the header "Host".'),
-      );
-    } else handle(request, response);
+    // A response has its socket where none is under way before it: nearly always.
+    if (response.socket === null) beginInTurn(begin, request, response);
+    else begin(request, response);
   };
   const server = createServer(
     {
@@ -57,11 +55,38 @@ export function createListener(site: Site, ids: RequestIds, handle: RequestListe
       new MeridianError('EXPECTATION_FAILED', 'The only expectation that is met is "100-continue".'),
     );
   });
+  server.on('connect', (_request, socket) => {
+    answerConnect(socket as Socket, ids.of(undefined));
+  });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     answerClientError(error, socket as Socket, ids.of(undefined));
   });
   capPerAddress(server, limits.connectionsPerAddressMax);
   return server;
+}
+
+/** What forbids to go on with a request, whatever it asks for. */
+function faultOf({ headers, rawHeaders, httpVersion }: IncomingMessage): MeridianError | undefined {
+  const { host, 'transfer-encoding': coding } = headers;
+  if (host === undefined) {
+    if (httpVersion === '1.1') return new MeridianError('INVALID_REQUEST', 'HTTP/1.1 requires the header "Host".');
+  } else if (hasTwoHosts(rawHeaders)) {
+    return new MeridianError('INVALID_REQUEST', 'The header "Host" may come only once.');
+  }
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
+    return new MeridianError('INVALID_REQUEST', 'The only transfer coding that is taken is "chunked", alone.');
+  }
+  return undefined;
+}
+
+/** Node keeps the first and throws the others away: whoever forwarded the request may have gone by another (RFC 9112, 3.2). */
+function hasTwoHosts(rawHeaders: readonly string[]): boolean {
+  let count = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] as string;
+    if (name.length === 4 && name.toLowerCase() === 'host') count++;
+  }
+  return count > 1;
 }
 
 function refuse(

@@ -22,7 +22,8 @@ export function handled(site: Site, call: Call): Handler {
       sendFailure(site, reply.raw, request.id, thrown);
     }
     const tookMs = performance.now() - startedMs;
-    if (tookMs > site.limits.slowMs) logSlow(site, request, reply, tookMs);
+    // The answer is written at the end of this turn of the event loop (answer-queue.ts), and its status is known from then.
+    if (tookMs > site.limits.slowMs) setImmediate(logSlow, site, request, reply, tookMs);
   };
   return (request, reply) => {
     void run(request, reply);

@@ -125,6 +125,8 @@ function newApp(site: Site, ids: RequestIds): App {
     genReqId: (request) => ids.of(request.headers['x-request-id']),
     requestIdHeader: false,
     return503OnClosing: false,
+    // The listener has answered, or left the connection open on purpose: Fastify's own handler would answer again.
+    clientErrorHandler: () => {},
     frameworkErrors: (error, request, reply) => {
       failBeforeRoute(site, error, request, reply);
     },
