@@ -634,6 +634,31 @@ describe('the level strong in an eventual namespace', () => {
     }),
   );
 
+  it.each(['create', 'delete'] as const)(
+    'a %s that finds here what came after its look brings that to the others',
+    (refused) =>
+      onStrongCluster(THREE_REGIONS, {}, async (_clients, cluster) => {
+        if (refused === 'delete') await cluster.put('us-1', 'key', 'old', strong);
+        await cluster.settle();
+        // What eu-1 writes by itself stays there.
+        cluster.passes = (from, _to, message) => !(from === 'eu-1' && isNews(message));
+        const eu = cluster.node('eu-1');
+        const value = { body: new Uint8Array(1), contentType: 'text/plain' };
+        const told =
+          refused === 'create'
+            ? codeOf(eu.create('default', 'key', value, optionsOf(strong)))
+            : eu.delete('default', 'key', undefined, optionsOf(strong)).then(({ existed }) => `existed ${existed}`);
+        // It looks at a majority, which takes a round trip.
+        await cluster.time.sleep(20);
+        if (refused === 'create') await cluster.put('eu-1', 'key', 'meanwhile');
+        else await eu.delete('default', 'key', undefined, optionsOf());
+        expect(await told).toBe(refused === 'create' ? 'KEY_EXISTS' : 'existed false');
+        cluster.crash('eu-1');
+        await cluster.settle();
+        expect(await cluster.get('us-1', 'key', strong)).toEqual(refused === 'create' ? ['meanwhile'] : []);
+      }),
+  );
+
   it('a read of what all agree on takes one round, and one of nothing too', () =>
     onStrongCluster(THREE_REGIONS, {}, async (_clients, cluster) => {
       await cluster.put('us-1', 'key', 'value', strong);

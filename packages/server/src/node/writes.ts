@@ -55,7 +55,10 @@ export interface WriteOutcome {
 }
 
 /** What was asked of other replicas before the write. */
-type ReadBefore = Pick<WriteOutcome, 'rounds' | 'hops'>;
+interface ReadBefore extends Pick<WriteOutcome, 'rounds' | 'hops'> {
+  /** Of what a majority was found to hold; nothing where none was asked. */
+  readonly vector?: VersionVector;
+}
 
 const NOTHING_READ: ReadBefore = { rounds: 0, hops: [] };
 
@@ -129,7 +132,10 @@ export class Writes {
       expiresAtMs: result.record?.siblings[0]?.expiresAtMs ?? null,
       existed: result.existed,
     };
-    if (result.sequence === undefined || required === 1) return { ...head, asked: 1, answered: 1, ...before };
+    const { vector: held, ...asIs } = before;
+    if (required === 1) return { ...head, asked: 1, answered: 1, ...asIs };
+    if (result.sequence === undefined && !isBeyond(result.record?.vector, held))
+      return { ...head, asked: 1, answered: 1, ...asIs };
     const rounds = before.rounds + 1;
     const atMs = round(clock.monotonicMs() - startedAtMs);
     const { asked, answered, hops } = await this.#spread(key, result, targets, required, { rounds, atMs }, options);
@@ -170,6 +176,7 @@ export class Writes {
     const { replica, clock } = this.#state;
     const here = <Result>(work: Promise<Result>) => storeWithin(this.#state, deadlineMs - clock.monotonicMs(), work);
     let rounds = 0;
+    let vector: VersionVector | undefined;
     const hops: Hop[] = [];
     const merge = async (read: ReadOutcome): Promise<void> => {
       rounds += read.rounds;
@@ -179,14 +186,16 @@ export class Writes {
     if (mustSeeMajority(input, options)) {
       // Refused, it is a read, and what a read at level strong has told a majority must have.
       const level = options.level === 'strong' && mayBeRefused(input) ? 'strong' : 'quorum';
-      await merge(await this.#reads.readQuorum(key, { ...options, level }));
+      const read = await this.#reads.readQuorum(key, { ...options, level });
+      if (level === 'strong') vector = read.record?.vector ?? EMPTY_VECTOR;
+      await merge(read);
     } else if (this.#mustCatchUp(key, input, options)) await merge(await this.#reads.read(key, input.session, options));
     if (input.context && this.#isLastWriterWins(key)) {
       const known = (await here(replica.read(key)))?.vector ?? EMPTY_VECTOR;
       if (!descends(known, input.context))
         await merge(await this.#reads.read(key, input.context, { ...options, level: 'session' }));
     }
-    return { rounds, hops };
+    return vector ? { rounds, hops, vector } : { rounds, hops };
   }
 
   #mustReadBefore(key: RecordKey, input: WriteInput, options: RequestOptions): boolean {
@@ -224,6 +233,10 @@ export class Writes {
       round: rounds,
       atMs,
     });
+    if (!isWriteDecided(write) && result.sequence === undefined) {
+      const missing = replicas.filter(({ store }) => !write.durable.has(store));
+      throw quorumUnavailable(required, write.durable.size, missing);
+    }
     if (!isWriteDecided(write)) throw outcomeUnknown(write, replicas);
     return { asked: replicas.length, answered: write.durable.size, hops };
   }
@@ -269,6 +282,14 @@ export class Writes {
 
 function mustSeeMajority(input: WriteInput, { level }: RequestOptions): boolean {
   return level === 'strong' || (level === 'quorum' && mayBeRefused(input));
+}
+
+/**
+ * Whether a write at level strong was refused for something that came here after a majority was asked, by another write that
+ * is under way: before it is told to anybody, a majority must have it too.
+ */
+function isBeyond(found: VersionVector | undefined, held: VersionVector | undefined): boolean {
+  return found !== undefined && held !== undefined && !descends(held, found);
 }
 
 /** For what the key holds, or does not hold. */

@@ -14,7 +14,7 @@ const FULL_TURN = 512;
 const PATIENCE_MS = 5_000;
 
 const keyOf = (at: number): RecordKey => `shop.1\0${at}` as RecordKey;
-const settled = (): Promise<void> => new Promise(setImmediate);
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 class ManualClock implements Clock {
   #nowMs = 0;
@@ -122,7 +122,8 @@ function setting() {
       (failure: unknown) => outcomes.failures.push(failure),
     );
   /** `count` updates, of `each` keys that follow those of the one before, and begin again after `distinct`; each gets a record of `bytes`. */
-  const put = (count: number, { each = 1, bytes = 0, distinct = count * each } = {}): void => {
+  const put = (count: number, more: { each?: number; bytes?: number; distinct?: number } = {}): void => {
+    const { each = 1, bytes = 0, distinct = count * each } = more;
     const record = new Uint8Array(bytes);
     for (let at = 0; at < count; at++) {
       const keys = Array.from({ length: each }, (_, index) => keyOf((at * each + index) % distinct));
