@@ -81,13 +81,14 @@ async function list(site: Site, request: FastifyRequest, reply: FastifyReply): P
     end: query.end === '' ? undefined : query.end,
     limit: query.limit ?? LIST_LIMIT_DEFAULT,
     cursor: query.cursor,
+    withBodies: query.values !== 'false',
   };
   const answer = await site.service.list(namespaceOf(request), range, optionsOf(site, request));
   const headers = commonHeaders(request.id, JSON_TYPE);
   if (answer.session !== '') headers.push('Meridian-Session', answer.session);
   headers.push('Meridian-Region', answer.receipt.region);
   if (wantsReceipt(request)) headers.push('Meridian-Receipt', receiptText(answer.receipt));
-  sendBody(site, reply.raw, 200, headers, listOf(answer.items, answer.cursor, query.values !== 'false'));
+  sendBody(site, reply.raw, 200, headers, listOf(answer.items, answer.cursor, range.withBodies));
 }
 
 /** @throws INVALID_PARAMETER for a bound longer than any key */

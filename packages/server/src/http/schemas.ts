@@ -67,7 +67,7 @@ export const WriteHeaders = Type.Object({
       minLength: 1,
       maxLength: 256,
       description:
-        'In a namespace of mode strong: a change that was applied under this key within the last hour is answered as it was then, and not applied again.',
+        'In a namespace of mode strong: a change that was applied under this key within the last hour is answered as it was then, and not applied again; another one under it is refused.',
     }),
   ),
   'Meridian-Context': Type.Optional(

@@ -223,11 +223,12 @@ function kindOf(value: PutValue | undefined, onlyIfAbsent: boolean): string {
 
 /** They would be checked against one replica only, so they are refused rather than half kept. */
 function refuseConditions({ ifMatch, ifNoneMatch }: WriteConditions): never {
-  const what =
-    ifMatch === undefined && ifNoneMatch === undefined ? '"Idempotency-Key"' : '"If-Match" and "If-None-Match"';
+  const isOfKey = ifMatch === undefined && ifNoneMatch === undefined;
+  const what = isOfKey ? '"Idempotency-Key"' : '"If-Match" and "If-None-Match"';
+  const instead = isOfKey ? 'Use' : 'Create with POST, or use';
   throw new MeridianError(
     'CONDITION_NEEDS_STRONG_NAMESPACE',
-    `In an eventual namespace ${what} would be checked against one replica only. Create with POST, or use a namespace of mode strong.`,
+    `In an eventual namespace ${what} would be checked against one replica only. ${instead} a namespace of mode strong.`,
   );
 }
 

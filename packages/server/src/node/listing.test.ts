@@ -188,6 +188,18 @@ describe('a listing', () => {
       expect([receipt.replicasAsked, receipt.replicasAnswered]).toEqual([2, 2]);
     }));
 
+  it('without bodies is cut by its limit alone, and holds none of them', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      const large = 'x'.repeat(1024 * 1024);
+      for (let at = 0; at < 9; at++) await cluster.put('us-1', `key-${at}`, large);
+      const list = (more: Partial<KeyRange>) =>
+        cluster.node('us-1').list('default', { prefix: '', limit: 100, ...more }, optionsOf());
+      expect((await list({})).items.length).toBeLessThan(9);
+      const { items, cursor } = await list({ withBodies: false });
+      expect([items.length, cursor]).toEqual([9, undefined]);
+      expect(items.flatMap(({ values }) => values.map(({ body }) => body.length))).toEqual(new Array(9).fill(0));
+    }));
+
   it('covers a session in a namespace that the asked store has not heard of', () =>
     onCluster({ us: 2, eu: 1, ap: 1 }, async (cluster) => {
       cluster.passes = (_from, to, message) =>

@@ -34,6 +34,7 @@ interface Course {
   readonly namespace: Namespace;
   readonly to: RecordKey;
   readonly limit: number;
+  readonly withBodies: boolean;
   readonly options: RequestOptions;
   readonly isExact: boolean;
   readonly token: SessionToken;
@@ -101,6 +102,7 @@ export class Listing {
       namespace,
       to,
       limit: range.limit,
+      withBodies: range.withBodies ?? true,
       options,
       isExact,
       token,
@@ -194,8 +196,9 @@ export class Listing {
       course.from = `${key}\0` as RecordKey;
       course.after = join(course.after, seen);
       if (values.length === 0) continue;
-      for (const value of values) course.bytes += value.body.length;
-      course.items.push({ key: plainKeyOf(key), context, values });
+      const kept = course.withBodies ? values : values.map(withoutBody);
+      for (const value of kept) course.bytes += value.body.length;
+      course.items.push({ key: plainKeyOf(key), context, values: kept });
       if (isFull(course)) break;
     }
     if (taken < rows.length) return;
@@ -306,6 +309,12 @@ function endOf(namespace: Namespace, range: KeyRange): RecordKey {
 function cursorPurpose(namespace: Namespace, { prefix, start, end }: KeyRange): string {
   return `cursor\0${JSON.stringify([namespace.id, prefix, start ?? null, end ?? null])}`;
 }
+
+function withoutBody(value: SeenValue): SeenValue {
+  return { ...value, body: NO_BODY };
+}
+
+const NO_BODY = new Uint8Array(0);
 
 function isFull({ items, limit, bytes }: Course): boolean {
   return items.length >= limit || bytes >= LIST_BYTES_MAX;

@@ -107,6 +107,8 @@ export interface KeyRange {
   readonly end?: string | undefined;
   readonly limit: number;
   readonly cursor?: string | undefined;
+  /** `false`: the values' bodies are left out, and count for nothing. */
+  readonly withBodies?: boolean | undefined;
 }
 
 export interface ListItem {
