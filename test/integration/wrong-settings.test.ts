@@ -60,7 +60,7 @@ const CASES: readonly Case[] = [
   {
     what: 'a port out of range',
     args: ['demo', '--base-port', '70000'],
-    line: /--base-port: expected a whole number from 1 to 64000, found '70000'/,
+    line: /--base-port: expected a whole number from 1 to 63000, found '70000'/,
     code: 2,
   },
   {

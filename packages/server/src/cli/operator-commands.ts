@@ -63,7 +63,7 @@ export function addOperatorCommands(root: Command, dependencies: Dependencies): 
       (await import('./commands/wan.ts')).rtt(one, other, ms, flags, dependencies),
     );
   command('loss', 'lose a share of what is sent between regions')
-    .argument('<SHARE>', '0 to 1', number(0, 1))
+    .argument('<SHARE>', '0 to 0.9', number(0, 0.9))
     .action(async (share: number, flags) => (await import('./commands/wan.ts')).loss(share, flags, dependencies));
   command('status', 'show the links between the regions').action(async (flags) =>
     (await import('./commands/wan.ts')).wanStatus(flags, dependencies),

@@ -143,10 +143,11 @@ export const SETTINGS = {
   }),
   basePort: setting({
     scope: 'demo',
-    kind: integer(1, 64_000),
+    kind: integer(1, 63_000),
     placeholder: 'PORT',
     fallback: '8001',
-    description: 'HTTP port of the first region of the demo; nodes talk to each other 1000 above',
+    description:
+      'HTTP port of the first region of the demo; nodes talk to each other 1000 above, databases are 2000 above',
   }),
   dataDir: setting({
     scope: 'demo',
