@@ -13,7 +13,7 @@ import type { PlantedBugs } from '@meridian/server/node/planted-bugs';
 import type { Clock } from '@meridian/server/ports/clock';
 import type { Log } from '@meridian/server/ports/log';
 import type { Random } from '@meridian/server/ports/random';
-import type { Store } from '@meridian/server/ports/store';
+import { type Store, StoreFailedError } from '@meridian/server/ports/store';
 import type { Member } from './member.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { type DatabaseBugs, SimulatedServer } from './simulated-database.ts';
@@ -22,6 +22,9 @@ import { SimulatedDisk, SimulatedStore, type StoreBugs } from './simulated-store
 import type { Trace } from './trace.ts';
 import { ProcessClock, type VirtualTime } from './virtual-time.ts';
 import { type StoreWatcher, watchedStore } from './watched-store.ts';
+
+/** So long a supervisor waits. */
+const RESTART_MS = 1_000;
 
 export interface Bugs {
   readonly node: PlantedBugs;
@@ -121,9 +124,22 @@ export class SimulatedCluster {
       streamLimits: STREAM_LIMITS,
       plantedBugs: this.#bugs.node,
     });
-    member.process = { node, clock, transport, store, letGo };
+    const process = { node, clock, transport, store, letGo };
+    member.process = process;
     this.#witnessDisk(member);
-    await node.start();
+    try {
+      await node.start();
+    } catch (error) {
+      if (!(error instanceof StoreFailedError)) throw error;
+      if (member.process === process) await this.#startAgain(member);
+    }
+  }
+
+  /** Its database went away while it started: the process ends, and a supervisor starts it again. */
+  async #startAgain(member: Member): Promise<void> {
+    this.crash(member);
+    await this.time.sleep(RESTART_MS);
+    if (!member.process) await this.start(member);
   }
 
   #open(member: Member, clock: Clock, random: Random): { store: Store; letGo: () => void } {
