@@ -129,7 +129,7 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
   };
   try {
     await meridian.start();
-    giveBackHeap();
+    await giveBackHeap();
     const { host, port } = addressOf(place.node.http);
     await http.listen(host, port);
   } catch (error) {

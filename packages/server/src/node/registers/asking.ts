@@ -32,8 +32,8 @@ export interface Asked {
 export class Asking {
   readonly #state: NodeState;
   readonly #acceptors: Acceptors;
-  readonly #queries = new Map<StoreName, Asked[]>();
-  readonly #changes = new Map<StoreName, Asked[]>();
+  #queries = new Map<StoreName, Asked[]>();
+  #changes = new Map<StoreName, Asked[]>();
   #isSendingDue = false;
   /** Of peers. */
   #pending = 0;
@@ -74,9 +74,13 @@ export class Asking {
   #sendAll(): void {
     this.#isSendingDue = false;
     this.#last = undefined;
-    for (const groups of [this.#changes, this.#queries]) {
+    const waiting = [this.#changes, this.#queries];
+    // New maps, not the same ones cleared: V8 lets the table that `clear` leaves point to the next one. Once one table has
+    // become old, the chain keeps all later ones, and what was asked through them, until the next major collection.
+    this.#changes = new Map();
+    this.#queries = new Map();
+    for (const groups of waiting) {
       for (const [to, group] of groups) for (const part of partsOf(group)) this.#send(to, part);
-      groups.clear();
     }
   }
 
