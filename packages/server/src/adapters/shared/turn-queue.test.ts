@@ -223,6 +223,41 @@ describe('turns while the database is away', () => {
   });
 });
 
+describe('clients that ask again once they are answered', () => {
+  /** The sizes of the first turns where so many clients write without a pause. */
+  const sizesOf = async (clients: number, turns: number): Promise<readonly number[]> => {
+    const { clock, database, queue } = setting();
+    // The bound on what is read grows from turn to turn.
+    for (let turn = 0; turn < 6; turn++) {
+      void queue.update(
+        Array.from({ length: 100 }, (_, at) => keyOf(at)),
+        () => ({ writes: [], result: undefined }),
+      );
+      await clock.pass(1);
+      await database.answer();
+    }
+    database.sizes.length = 0;
+    const client = async (key: RecordKey): Promise<void> => {
+      for (;;) await queue.update([key], () => ({ writes: [], result: undefined }));
+    };
+    for (let at = 0; at < clients; at++) void client(keyOf(at));
+    await clock.pass(1);
+    while (database.sizes.length < turns) {
+      await database.answer();
+      if (!database.isAsked) await clock.pass(1);
+    }
+    return database.sizes.slice(0, turns);
+  };
+
+  it.each([1, 7, 39])('share one turn while they are few: %i', async (clients) => {
+    expect((await sizesOf(clients, 5)).slice(1)).toEqual(Array(4).fill(clients));
+  });
+
+  it.each([40, 64, 200])('take turns by halves where they are many: %i', async (clients) => {
+    expect((await sizesOf(clients, 5)).slice(1)).toEqual(Array(4).fill(clients / 2));
+  });
+});
+
 describe('a queue that is closed', () => {
   it('still carries out what waits, where the database answers', async () => {
     const { queue, outcomes, put, drain } = setting();
@@ -365,7 +400,7 @@ describe('the size of a turn', () => {
     const { database, put, drain, warm, nextSize } = setting();
     await warm(0);
     database.sizes.length = 0;
-    put(FULL_TURN, { bytes: 5 * MIB });
+    put(2 * FULL_TURN, { bytes: 5 * MIB });
     await drain();
     expect(database.sizes.slice(0, 2)).toEqual([FULL_TURN, 6]);
     expect(await nextSize()).toBe(6);

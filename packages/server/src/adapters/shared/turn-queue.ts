@@ -22,10 +22,15 @@ export interface TurnQueueOptions {
 }
 
 /**
- * A turn costs much, whatever it carries. So long the next one waits for as many updates as the one before had: longer than
+ * A turn costs much, whatever it carries. So long the next one waits for those who were answered to ask again: longer than
  * answers take to bring the next requests, less than a turn takes.
  */
 const GATHER_MS = 1;
+/**
+ * From so many on, a turn takes half of those who write: the others are answered, and ask again, while the database is at
+ * work. With fewer, two turns cost more than is won.
+ */
+const HALVED_FROM = 40;
 const NO_KEYS: readonly RecordKey[] = [];
 /**
  * What may wait, counted as turns count it: 64 full ones, or 32,768 updates of one key. More than the writes that a node keeps
@@ -54,8 +59,11 @@ export class TurnQueue {
   /** One turn at a time: a second would wait for the first with less in it, and keep other nodes from theirs. */
   #isRunning = false;
   #isScheduled = false;
-  /** Who was answered last asks again at once, where clients wait for one answer before their next request. */
-  #lastCount = 0;
+  /**
+   * Of those who were answered last, how many have not asked again yet. They do so at once, where clients wait for one answer
+   * before their next request.
+   */
+  #comingBack = 0;
   #cancelGather: CancelTimer | undefined;
   #isClosed = false;
   #whenIdle: (() => void)[] = [];
@@ -108,15 +116,16 @@ export class TurnQueue {
       const request = { keys, decide, amend, resolve, reject, result: undefined, hasFailed: false };
       this.#queue.push(request);
       this.#waiting += sizeOf(request);
+      if (this.#comingBack > 0) this.#comingBack -= 1;
       this.#schedule();
     });
   }
 
   #schedule(): void {
     if (this.#isScheduled || this.#isRunning || this.#queue.length === 0) return;
-    if (this.#queue.length < this.#lastCount) {
+    if (this.#queue.length < this.#share()) {
       this.#cancelGather ??= this.#options.clock.timer(GATHER_MS, () => {
-        this.#lastCount = 0;
+        this.#comingBack = 0;
         this.#schedule();
       });
       return;
@@ -128,6 +137,12 @@ export class TurnQueue {
       this.#isScheduled = false;
       if (this.#queue.length > 0) this.#begin();
     });
+  }
+
+  /** How many updates make a turn, as far as is known. */
+  #share(): number {
+    const writers = this.#queue.length + this.#comingBack;
+    return writers < HALVED_FROM ? writers : Math.ceil(writers / 2);
   }
 
   #begin(): void {
@@ -189,7 +204,7 @@ export class TurnQueue {
 
   #ended(count: number): void {
     this.#isRunning = false;
-    this.#lastCount = count;
+    this.#comingBack = count;
     this.#schedule();
     if (this.#queue.length > 0) return;
     for (const resolve of this.#whenIdle.splice(0)) resolve();
@@ -197,10 +212,16 @@ export class TurnQueue {
 
   #take(): { readonly requests: Request[]; readonly keys: ReadonlySet<RecordKey> } {
     const keys = new Set<RecordKey>();
+    const share = this.#share();
     let size = 0;
     let count = 0;
     for (const request of this.#queue) {
-      if (size >= FLUSH_KEYS_MAX || (count > 0 && keys.size + request.keys.length > this.#readKeysMax)) break;
+      if (
+        count === share ||
+        size >= FLUSH_KEYS_MAX ||
+        (count > 0 && keys.size + request.keys.length > this.#readKeysMax)
+      )
+        break;
       for (const key of request.keys) keys.add(key);
       size += sizeOf(request);
       count += 1;
