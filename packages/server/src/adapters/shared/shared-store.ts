@@ -1,6 +1,5 @@
 import {
   compareKeys,
-  NO_SEQUENCE,
   type RecordKey,
   type Sequence,
   type StoreId,
@@ -27,6 +26,7 @@ import {
 import { noted, noteReplaced, renewed, withoutPositions } from '../amendments.ts';
 import type { FlushChanges } from '../flush.ts';
 import { CommitLine } from './commit-line.ts';
+import { KnownState } from './known-state.ts';
 import { ReadBatches } from './read-batches.ts';
 import type { FoundState, SharedDatabase, SharedRows, SharedState, TurnMark } from './shared-database.ts';
 import { TurnQueue } from './turn-queue.ts';
@@ -64,18 +64,9 @@ export class SharedStore implements Store {
   readonly #line: CommitLine;
   readonly #commitListeners: ((commit: Commit) => void)[] = [];
   readonly #changeListeners: ((notice: CommitNotice) => void)[] = [];
-  readonly #regressedListeners: ((seen: Sequence) => void)[] = [];
-  #state: SharedState;
-  /** The latest turn that this node has heard of, by whomever: a database without it has gone back. */
-  #seen: TurnMark;
+  readonly #known: KnownState;
   /** What the turn under way has found. */
   #found: TurnMark;
-  /** One more each time the database was found to have gone back, and for each new id: what was asked before says nothing after. */
-  #epoch = 0;
-  /** How far the store had come where the database has gone back. */
-  #lostFrom = NO_SEQUENCE;
-  /** Until the store has a new id nothing may be written: its dots may have been given out before. */
-  #isRegressed = false;
   #refreshing: Promise<void> | undefined;
   #refreshNext: Promise<void> | undefined;
   #cancelPoll: CancelTimer = () => {};
@@ -89,21 +80,25 @@ export class SharedStore implements Store {
     this.#clock = clock;
     this.#random = random;
     this.#onError = onError ?? (() => undefined);
-    this.#state = database.state;
-    this.#seen = markOf(database.state);
-    this.#found = this.#seen;
+    this.#known = new KnownState({
+      state: database.state,
+      onNewId: (renewedAt) => this.#onNewId(renewedAt),
+      onWentBack: () => this.#line.reset(),
+      guard: (act) => this.#guard(act),
+    });
+    this.#found = this.#known.seen;
     const soon = (fire: () => void): void => clock.soon(fire);
     this.#turns = new TurnQueue({
       database,
       clock,
-      seen: () => this.#seen,
+      seen: () => this.#known.seen,
       onTurn: (state) => this.#onTurn(state),
       onDone: (state, changes) => this.#onDone(state, changes),
     });
     this.#reads = new ReadBatches({
       database,
       soon,
-      seen: () => this.#seen,
+      seen: () => this.#known.seen,
       isSound: (view) => this.#isSound(view),
     });
     this.#line = new CommitLine(
@@ -115,24 +110,21 @@ export class SharedStore implements Store {
       refresh: () => this.#refresh(),
       notice: (notice) => this.#onNotice(notice),
       onChange: (listener) => this.#changeListeners.push(listener),
-      onRegressed: (listener) => {
-        this.#regressedListeners.push(listener);
-        if (this.#isRegressed) this.#guard(() => listener(this.#lostFrom));
-      },
+      onRegressed: (listener) => this.#known.onRegressed(listener),
     };
     this.#poll();
   }
 
   get id(): StoreId {
-    return this.#state.id;
+    return this.#known.state.id;
   }
 
   get sequence(): Sequence {
-    return this.#state.sequence;
+    return this.#known.state.sequence;
   }
 
   get positions(): ReadonlyMap<StoreId, FollowPosition> {
-    return this.#state.positions;
+    return this.#known.state.positions;
   }
 
   async get(key: RecordKey): Promise<Uint8Array | undefined> {
@@ -169,8 +161,8 @@ export class SharedStore implements Store {
   }
 
   async renewId(): Promise<void> {
-    await this.#turns.amend(renewed(this.#state.id, storeIdFor(this.#storeName, this.#random.id(ID_LENGTH))));
-    this.#isRegressed = false;
+    await this.#turns.amend(renewed(this.id, storeIdFor(this.#storeName, this.#random.id(ID_LENGTH))));
+    this.#known.renewed();
   }
 
   forgetPositions(): Promise<void> {
@@ -178,7 +170,7 @@ export class SharedStore implements Store {
   }
 
   note(name: string): string | undefined {
-    return this.#state.notes.get(name);
+    return this.#known.state.notes.get(name);
   }
 
   setNote(name: string, text: string): Promise<void> {
@@ -212,13 +204,12 @@ export class SharedStore implements Store {
   /** A turn has the store to itself, so what it finds is what there is. */
   #onTurn(found: FoundState): boolean {
     this.#found = found;
-    if (isOlder(found, this.#state)) this.#regress(found);
-    else this.#learn(found);
-    return !this.#isRegressed;
+    this.#known.take(found, this.#known.epoch);
+    return !this.#known.isRegressed;
   }
 
   #onDone(after: SharedState, changes: FlushChanges | undefined): void {
-    this.#learn(after);
+    this.#known.learn(after);
     if (!changes) return;
     const { before, rows } = changes;
     const { id: store, sequence: upTo } = changes.after;
@@ -231,69 +222,24 @@ export class SharedStore implements Store {
     for (const listener of this.#changeListeners) this.#guard(() => listener(notice));
   }
 
-  /** States come out of order: a later turn may end before an earlier one is heard of. */
-  #learn(found: SharedState): void {
-    const known = this.#state;
-    if (found.id === known.id ? found.version <= known.version : known.positions.has(found.id)) return;
-    if (found.id !== known.id) this.#onNewId(known.id, found);
-    this.#state = found;
-    this.#see(found);
-  }
-
-  /** Perhaps another node has renewed a store that had gone back: from there on it holds other rows than were told of. */
-  #onNewId(former: StoreId, { positions }: SharedState): void {
-    const renewedAt = positions.get(former)?.applied ?? NO_SEQUENCE;
+  /** From where a store was renewed that had gone back it holds other rows than were told of. */
+  #onNewId(renewedAt: Sequence): void {
     if (renewedAt < this.#line.toldTo) this.#line.reset();
-    this.#isRegressed = false;
-    this.#epoch += 1;
   }
 
-  /** A turn that is none of the past. */
-  #see(mark: TurnMark): void {
-    if (mark.id !== this.#seen.id || mark.version > this.#seen.version) this.#seen = markOf(mark);
-  }
-
-  /**
-   * Rows of a database that has gone back lack what was promised and acknowledged. Under an id that is not known here yet,
-   * another node has found that out.
-   */
   #isSound(view: SharedRows): boolean {
-    if (view.id === this.#state.id && view.hasSeen) {
-      this.#see(view);
-      return true;
-    }
-    this.#refreshQuietly();
-    return false;
+    const isSound = this.#known.covers(view);
+    if (!isSound) this.#refreshQuietly();
+    return isSound;
   }
 
   /** What was read without a look at the state is held against it after: the database may have gone back meanwhile. */
   async #sound<Page>(read: () => Promise<Page>): Promise<Page> {
-    const epoch = this.#epoch;
-    const seen = this.#seen;
+    const { epoch, seen } = this.#known;
     const page = await read();
-    const isSame = this.#isHad(await this.#database.readState(seen), epoch) && epoch === this.#epoch;
+    const isSame = this.#known.take(await this.#database.readState(seen), epoch) && epoch === this.#known.epoch;
     if (!isSame) throw new StoreFailedError('the database is older than what this node has seen of it');
     return page;
-  }
-
-  /** Takes notice of a state that was asked for in `epoch`; says whether it is none of the past. */
-  #isHad(found: FoundState, epoch: number): boolean {
-    const hasGoneBack = epoch === this.#epoch && isOlder(found, this.#state);
-    if (hasGoneBack) this.#regress(found);
-    else this.#learn(found);
-    return !hasGoneBack;
-  }
-
-  #regress(found: SharedState): void {
-    const seen = this.#state.sequence;
-    this.#state = found;
-    this.#seen = markOf(found);
-    this.#epoch += 1;
-    this.#line.reset();
-    if (this.#isRegressed) return;
-    this.#isRegressed = true;
-    this.#lostFrom = seen;
-    for (const listener of this.#regressedListeners) this.#guard(() => listener(seen));
   }
 
   #tell(commit: Commit): void {
@@ -310,29 +256,25 @@ export class SharedStore implements Store {
 
   #onNotice({ store, from, upTo, rows, changesState, turn }: CommitNotice): void {
     if (this.#turns.isClosed) return;
-    const isOurs = store === this.#state.id && store === this.#seen.id;
-    const ahead = turn.version - this.#seen.version;
-    const isNext = ahead === 1 && turn.before === this.#seen.turn;
+    const { state, seen } = this.#known;
+    const isOurs = store === state.id && store === seen.id;
+    const ahead = turn.version - seen.version;
+    const isNext = ahead === 1 && turn.before === seen.turn;
     // Beside what was seen here: the database has gone back, and which of the two it has must be seen there.
-    const isOther = (ahead === 1 && !isNext) || (ahead === 0 && turn.name !== this.#seen.turn);
+    const isOther = (ahead === 1 && !isNext) || (ahead === 0 && turn.name !== seen.turn);
     if (!isOurs || isOther || ahead > 1 || changesState || !rows) this.#refreshQuietly();
     if (!isOurs || isOther) return;
-    if (isNext) this.#seen = { id: store, version: turn.version, turn: turn.name };
+    if (isNext) this.#known.see({ id: store, version: turn.version, turn: turn.name });
     if (!rows || upTo <= from) return;
     this.#line.take({ from, upTo, rows, isWhole: true });
-    if (!changesState) this.#noteSequence();
-  }
-
-  /** Of the state only the sequence is known to have moved: so far, all is told. */
-  #noteSequence(): void {
-    const { toldTo } = this.#line;
-    if (toldTo > this.#state.sequence) this.#state = { ...this.#state, sequence: toldTo };
+    // So far, all is told.
+    if (!changesState) this.#known.moveTo(this.#line.toldTo);
   }
 
   #onGap(): void {
     this.#cancelGap ??= this.#clock.timer(GAP_MS, () => {
       this.#cancelGap = undefined;
-      if (this.#line.hasGap || this.#line.toldTo < this.#state.sequence) this.#refreshQuietly();
+      if (this.#line.hasGap || this.#line.toldTo < this.#known.state.sequence) this.#refreshQuietly();
     });
   }
 
@@ -368,9 +310,9 @@ export class SharedStore implements Store {
   }
 
   async #look(): Promise<void> {
-    const epoch = this.#epoch;
-    const found = await this.#database.readState(this.#seen);
-    this.#isHad(found, epoch);
+    const { epoch, seen } = this.#known;
+    const found = await this.#database.readState(seen);
+    this.#known.take(found, epoch);
     if (this.#line.toldTo < found.sequence) await this.#walk();
   }
 
@@ -383,18 +325,6 @@ export class SharedStore implements Store {
       isComplete = this.#line.walked(commit) && page.isComplete;
     }
   }
-}
-
-/**
- * Whether `found` is of a past that the database has gone back to. Under another id it is that of a store renewed by another
- * node, unless it is an id that the store once had.
- */
-function isOlder(found: FoundState, known: SharedState): boolean {
-  return found.id === known.id ? !found.hasSeen : known.positions.has(found.id);
-}
-
-function markOf({ id, version, turn }: TurnMark): TurnMark {
-  return { id, version, turn };
 }
 
 function isSmall(rows: readonly StoredRow[]): boolean {
