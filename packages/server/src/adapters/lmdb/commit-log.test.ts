@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { copyFile, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
@@ -9,6 +9,7 @@ import { CommitLog } from './commit-log.ts';
 import { type LogEntry, LogEntryWriter, SECTOR_BYTES, stateAfter } from './log-entry.ts';
 
 const SEGMENT_BYTES = 32 * 1024;
+const SALT = 0xfeed_beef;
 const FIRST = 'commits-0.log';
 const SECOND = 'commits-1.log';
 const START: StoreState = {
@@ -20,7 +21,7 @@ const START: StoreState = {
 
 describe('a commit log', () => {
   let folder: string;
-  const writer = new LogEntryWriter();
+  const writer = new LogEntryWriter(SALT);
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'meridian-log-'));
@@ -46,7 +47,7 @@ describe('a commit log', () => {
   };
   const numbers = (entries: readonly LogEntry[]) => entries.map(({ number }) => number);
   const reopened = async (after = 0): Promise<readonly LogEntry[]> => {
-    const { log, entries } = await CommitLog.open(folder, after);
+    const { log, entries } = await CommitLog.open(folder, after, SALT);
     await log.close();
     return entries;
   };
@@ -57,7 +58,7 @@ describe('a commit log', () => {
   };
 
   it('gives back what was appended, rows, removals and the rest of the state', async () => {
-    const log = await CommitLog.create(folder, SEGMENT_BYTES);
+    const log = await CommitLog.create(folder, SEGMENT_BYTES, SALT);
     const before: StoreState = {
       ...START,
       positions: new Map([['eu-1.b' as StoreId, { cursor: 1 as Sequence, applied: 1 as Sequence, isFilled: true }]]),
@@ -85,11 +86,11 @@ describe('a commit log', () => {
   });
 
   it('goes on where it ended, and gives only what the trees lack', async () => {
-    const log = await CommitLog.create(folder, SEGMENT_BYTES);
+    const log = await CommitLog.create(folder, SEGMENT_BYTES, SALT);
     await append(log, 1, 3);
     await log.close();
     expect(numbers(await reopened())).toEqual([1, 2, 3]);
-    const next = (await CommitLog.open(folder, 3)).log;
+    const next = (await CommitLog.open(folder, 3, SALT)).log;
     expect(next.number).toBe(3);
     await append(next, 4, 5);
     await next.close();
@@ -97,7 +98,7 @@ describe('a commit log', () => {
   });
 
   it('reads both segments in order, and nothing of what a segment held before its last turn', async () => {
-    const log = await CommitLog.create(folder, SEGMENT_BYTES);
+    const log = await CommitLog.create(folder, SEGMENT_BYTES, SALT);
     await append(log, 1, 6);
     log.turn();
     await append(log, 7, 8);
@@ -108,7 +109,7 @@ describe('a commit log', () => {
   });
 
   it('ends before an append that was cut short', async () => {
-    const log = await CommitLog.create(folder, SEGMENT_BYTES);
+    const log = await CommitLog.create(folder, SEGMENT_BYTES, SALT);
     await append(log, 1, 2);
     const cut = writer.encode(3, changesOf(3, 2_000));
     await overwrite(FIRST, log.used, cut.subarray(0, SECTOR_BYTES));
@@ -119,17 +120,17 @@ describe('a commit log', () => {
   it.each([0, 8, 30, SECTOR_BYTES + 8])(
     'refuses to open where byte %i changed, and whole commits follow',
     async (at) => {
-      const log = await CommitLog.create(folder, SEGMENT_BYTES);
+      const log = await CommitLog.create(folder, SEGMENT_BYTES, SALT);
       await append(log, 1, 4);
       await log.close();
       const bytes = await readFile(join(folder, FIRST));
       await overwrite(FIRST, at, Uint8Array.of((bytes[at] as number) ^ 1));
-      await expect(CommitLog.open(folder, 0)).rejects.toMatchObject({ problem: 'UNREADABLE' });
+      await expect(CommitLog.open(folder, 0, SALT)).rejects.toMatchObject({ problem: 'UNREADABLE' });
     },
   );
 
   it('refuses to open where a whole segment was put back to an older state', async () => {
-    const log = await CommitLog.create(folder, SEGMENT_BYTES);
+    const log = await CommitLog.create(folder, SEGMENT_BYTES, SALT);
     await append(log, 1, 2);
     await copyFile(join(folder, FIRST), join(folder, 'older'));
     await append(log, 3, 4);
@@ -137,20 +138,20 @@ describe('a commit log', () => {
     await append(log, 5, 6);
     await log.close();
     await copyFile(join(folder, 'older'), join(folder, FIRST));
-    await expect(CommitLog.open(folder, 0)).rejects.toMatchObject({
+    await expect(CommitLog.open(folder, 0, SALT)).rejects.toMatchObject({
       problem: 'UNREADABLE',
       message: expect.stringContaining('lacks commit 3') as string,
     });
   });
 
   it.each([FIRST, SECOND])('refuses to open without %s', async (file) => {
-    await (await CommitLog.create(folder, SEGMENT_BYTES)).close();
+    await (await CommitLog.create(folder, SEGMENT_BYTES, SALT)).close();
     await rm(join(folder, file));
-    await expect(CommitLog.open(folder, 0)).rejects.toMatchObject({ problem: 'UNREADABLE' });
+    await expect(CommitLog.open(folder, 0, SALT)).rejects.toMatchObject({ problem: 'UNREADABLE' });
   });
 
   it('takes a commit that is larger than a segment, and gives its room back later', async () => {
-    const log = await CommitLog.create(folder, SEGMENT_BYTES);
+    const log = await CommitLog.create(folder, SEGMENT_BYTES, SALT);
     await append(log, 1, 1, 10 * SEGMENT_BYTES);
     expect(log.bytesOnDisk).toBeGreaterThan(10 * SEGMENT_BYTES);
     log.turn();
@@ -161,8 +162,37 @@ describe('a commit log', () => {
     expect(numbers(await reopened(1))).toEqual([2]);
   });
 
+  it.each([4, 99])('takes entry %i that lies inside a value for no commit', async (number) => {
+    const log = await CommitLog.create(folder, SEGMENT_BYTES, SALT);
+    // A writer of values knows the format, and not the salt.
+    const forged = Buffer.from(new LogEntryWriter(0).encode(number, changesOf(number)));
+    const large = changesOf(1, 4 * SECTOR_BYTES);
+    const whole = writer.encode(1, large);
+    const at = whole.indexOf(Buffer.from(large.rows[0]?.record as Uint8Array));
+    for (let sector = SECTOR_BYTES; sector + forged.length <= 4 * SECTOR_BYTES; sector += SECTOR_BYTES)
+      large.rows[0]?.record.set(forged, sector - at);
+    await log.append(writer.encode(1, large));
+    log.turn();
+    await append(log, 2, 2);
+    log.turn();
+    await append(log, 3, 3);
+    await log.close();
+    expect((await readFile(join(folder, FIRST))).indexOf(forged)).toBe(SECTOR_BYTES);
+    expect(numbers(await reopened(2))).toEqual([3]);
+  });
+
+  it('says of a file that it cannot read what is wrong with it', async () => {
+    await (await CommitLog.create(folder, SEGMENT_BYTES, SALT)).close();
+    await rm(join(folder, SECOND));
+    await mkdir(join(folder, SECOND));
+    await expect(CommitLog.open(folder, 0, SALT)).rejects.toMatchObject({
+      problem: 'NOT_WRITABLE',
+      message: expect.stringMatching(/commits-1\.log cannot be read and written \(EISDIR\)$/) as string,
+    });
+  });
+
   it('finds nothing in files of any bytes that are no log', async () => {
-    await (await CommitLog.create(folder, SEGMENT_BYTES)).close();
+    await (await CommitLog.create(folder, SEGMENT_BYTES, SALT)).close();
     const noise = Buffer.alloc(SEGMENT_BYTES, 'MML1');
     await writeFile(join(folder, FIRST), noise);
     expect(await reopened()).toEqual([]);

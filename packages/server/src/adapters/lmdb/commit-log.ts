@@ -33,33 +33,45 @@ export interface FoundLog {
  * in it has reached the trees.
  */
 export class CommitLog {
+  /** Of the entries to be appended: what carries another one is none of them. */
+  readonly salt: number;
   readonly #segments: readonly [Segment, Segment];
   #active: 0 | 1 = 0;
   #number: number;
   /** Whether behind the end there is an entry whose sync failed: it must not be found by the next opening. */
   #hasDoubtfulTail = false;
 
-  private constructor(segments: readonly [Segment, Segment], number: number) {
+  private constructor(segments: readonly [Segment, Segment], number: number, salt: number) {
+    this.salt = salt;
     this.#segments = segments;
     this.#number = number;
   }
 
-  /** For a store that is just being made; what a crash in the making left is written over. */
-  static async create(path: string, segmentBytes: number): Promise<CommitLog> {
+  /**
+   * For a store that is just being made; what a crash in the making left is written over.
+   * @throws StoreOpenError UNREADABLE where a log with commits in it is there: its trees are gone. NO_SPACE, NOT_WRITABLE
+   */
+  static async create(path: string, segmentBytes: number, salt: number): Promise<CommitLog> {
     const segments: Segment[] = [];
-    for (const file of SEGMENT_FILES) {
-      const handle = await open(join(path, file), constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC, 0o600);
-      await fillWithZeros(handle, segmentBytes);
-      segments.push({ handle, end: 0, bytes: segmentBytes });
+    try {
+      for (const file of SEGMENT_FILES) await refuseCommits(path, file);
+      for (const file of SEGMENT_FILES) {
+        const handle = await open(join(path, file), constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC, 0o600);
+        segments.push({ handle, end: 0, bytes: segmentBytes });
+        await fillWithZeros(handle, segmentBytes);
+      }
+      return new CommitLog(segments as [Segment, Segment], 0, salt);
+    } catch (error) {
+      for (const { handle } of segments) await handle.close();
+      throw notMade(path, error);
     }
-    return new CommitLog(segments as [Segment, Segment], 0);
   }
 
   /**
    * Reads what the trees may lack: all above entry `after`.
    * @throws StoreOpenError UNREADABLE where an entry in the middle is damaged, or a file is gone: acknowledged writes would be lost
    */
-  static async open(path: string, after: number): Promise<FoundLog> {
+  static async open(path: string, after: number, salt: number): Promise<FoundLog> {
     const segments: Segment[] = [];
     try {
       const found: LogEntry[] = [];
@@ -67,18 +79,25 @@ export class CommitLog {
         const handle = await openSegment(path, file);
         const { size } = await handle.stat();
         segments.push({ handle, end: 0, bytes: size });
-        found.push(...entriesIn(new SegmentReader(handle.fd, size), after, join(path, file)));
+        found.push(...entriesIn(new SegmentReader(handle.fd, size, salt), after, join(path, file)));
       }
       const entries = found.sort((left, right) => left.number - right.number);
       entries.forEach(({ number }, at) => {
         if (number !== after + at + 1) throw damaged(path, `its log lacks commit ${after + at + 1}`);
       });
       const last = entries.at(-1)?.number ?? after;
-      return { log: new CommitLog(segments as [Segment, Segment], last), entries };
+      return { log: new CommitLog(segments as [Segment, Segment], last, salt), entries };
     } catch (error) {
       for (const { handle } of segments) await handle.close();
-      throw error;
+      throw error instanceof StoreOpenError
+        ? error
+        : damaged(path, `its log cannot be read (${messageOf(error)})`, error);
     }
+  }
+
+  /** The same files for entries of another salt. Only while none is needed of those that are there. */
+  withSalt(salt: number): CommitLog {
+    return new CommitLog(this.#segments, this.#number, salt);
   }
 
   /** The number of the last durable entry. */
@@ -129,12 +148,24 @@ export class CommitLog {
     try {
       writeWhole(segment.handle.fd, Buffer.alloc(SECTOR_BYTES), segment.end);
       await synced(segment.handle.fd);
+      this.#hasDoubtfulTail = false;
     } catch {
       this.#hasDoubtfulTail = true;
     }
   }
 
-  /** Goes on in the other segment, from its start. Only once all that is in it has reached the trees. */
+  /**
+   * Takes back what is in doubt, before a turn: in the other segment the next commit would not be written over it, but take
+   * its number, and an opening could find both.
+   * @throws where that fails
+   */
+  async settle(): Promise<void> {
+    if (!this.#hasDoubtfulTail) return;
+    await this.#cutOff(this.#segments[this.#active] as Segment);
+    if (this.#hasDoubtfulTail) throw new Error('a failed commit could not be taken back');
+  }
+
+  /** Goes on in the other segment, from its start. Only once all that is in it has reached the trees, and nothing is in doubt. */
   turn(): void {
     this.#active = this.#active === 0 ? 1 : 0;
     (this.#segments[this.#active] as Segment).end = 0;
@@ -157,6 +188,9 @@ async function openSegment(path: string, file: string): Promise<FileHandle> {
   try {
     return await open(join(path, file), constants.O_RDWR);
   } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT')
+      throw new StoreOpenError('NOT_WRITABLE', `${join(path, file)} cannot be read and written (${code})`, error);
     throw new StoreOpenError(
       'UNREADABLE',
       `the store at ${path} cannot be opened: its log ${file} is not there`,
@@ -182,13 +216,38 @@ function entriesIn(segment: SegmentReader, after: number, file: string): LogEntr
     at += toSectors(entry.bytes.length);
   }
   for (const behind of segment.entriesFrom(at)) {
-    if (behind.number > Math.max(last, after)) throw damaged(file, `commit ${last + 1} is damaged`);
+    if (behind.number > Math.max(last, after)) throw damaged(file, `a commit before ${behind.number} is damaged`);
   }
   return entries;
 }
 
-function damaged(where: string, why: string): StoreOpenError {
-  return new StoreOpenError('UNREADABLE', `the store cannot be opened: ${where}: ${why}`);
+function damaged(where: string, why: string, cause?: unknown): StoreOpenError {
+  return new StoreOpenError('UNREADABLE', `the store cannot be opened: ${where}: ${why}`, cause);
+}
+
+/** A store in the making has no commits: those that are found belong to trees that were taken away, and to nothing else. */
+async function refuseCommits(path: string, file: string): Promise<void> {
+  const handle = await open(join(path, file), 'r').catch(() => undefined);
+  if (!handle) return;
+  try {
+    const { size } = await handle.stat();
+    if (!new SegmentReader(handle.fd, size, undefined).entryAt(0)) return;
+    throw damaged(path, `${file} has commits, but data.mdb, which they belong to, is not there or empty`);
+  } finally {
+    await handle.close();
+  }
+}
+
+function notMade(path: string, error: unknown): StoreOpenError {
+  if (error instanceof StoreOpenError) return error;
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new StoreOpenError('NO_SPACE', `the disk of ${path} has too little room for the log of a store`, error);
+  return new StoreOpenError('NOT_WRITABLE', `no log can be made at ${path} (${messageOf(error)})`, error);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function writeWhole(fd: number, bytes: Buffer, at: number): void {
@@ -214,6 +273,7 @@ function synced(fd: number): Promise<void> {
 
 async function fillWithZeros(handle: FileHandle, bytes: number): Promise<void> {
   const zeros = Buffer.alloc(1024 * 1024);
-  for (let at = 0; at < bytes; at += zeros.length) await handle.write(zeros, 0, Math.min(zeros.length, bytes - at), at);
+  for (let at = 0; at < bytes; at += zeros.length)
+    await writeAll(handle, zeros.subarray(0, Math.min(zeros.length, bytes - at)), at);
   await handle.sync();
 }

@@ -17,15 +17,16 @@ const PAGE_BYTES_MAX = 65_536;
 
 /**
  * Looks at the files before LMDB does: what it cannot open, or misses a part, ends the process instead of failing.
+ * Says whether there is anything in the data file.
  * @throws StoreOpenError UNREADABLE, NOT_WRITABLE
  */
-export async function checkDataFile(path: string): Promise<void> {
+export async function checkDataFile(path: string): Promise<boolean> {
   for (const name of [DATA_FILE, LOCK_FILE]) await checkAccess(path, name);
   const handle = await open(join(path, DATA_FILE), 'r').catch(() => undefined);
-  if (!handle) return;
+  if (!handle) return false;
   try {
     const { size } = await handle.stat();
-    if (size === 0) return;
+    if (size === 0) return false;
     const first = await readMeta(handle, 0);
     const pageBytes = first?.pageBytes ?? 0;
     const isPageSize = pageBytes >= PAGE_BYTES_MIN && pageBytes <= PAGE_BYTES_MAX;
@@ -35,6 +36,7 @@ export async function checkDataFile(path: string): Promise<void> {
     const bytesNeeded = (lastPage + 1) * pageBytes;
     if (size < bytesNeeded)
       throw unreadable(path, `${DATA_FILE} has ${size} bytes of the ${bytesNeeded} it should have`);
+    return true;
   } finally {
     await handle.close();
   }

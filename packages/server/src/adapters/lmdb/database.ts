@@ -52,6 +52,7 @@ export class Database {
   readonly #arena = new ValueArena();
   readonly #copies = new CopyPool();
   readonly #sweep: IndexSweep;
+  #logSalt: number | undefined;
 
   /** @throws what LMDB fails with */
   constructor(path: string) {
@@ -85,6 +86,8 @@ export class Database {
   /** LMDB gives up its whole environment, reads too, where it could not write the page that makes a commit valid. */
   get isUsable(): boolean {
     try {
+      // In a snapshot from before the failure a read succeeds, and the next commit would never end.
+      this.#root.resetReadTxn();
       this.#root.getBinary(STATE_KEY);
       return true;
     } catch {
@@ -122,14 +125,15 @@ export class Database {
   state(): TreeState | undefined {
     const bytes = this.#root.getBinary(STATE_KEY);
     if (!bytes) return undefined;
-    const { format, id, sequence, logNumber } = parse(bytes) as Head;
+    const { format, id, sequence, logNumber, logSalt } = parse(bytes) as Head;
     if (format !== FORMAT) throw new UnknownFormat(`format ${format}`);
     const positions = new Map<StoreId, FollowPosition>();
     const notes = new Map<string, string>();
     for (const [name, value] of this.#named(POSITION_PREFIX))
       positions.set(name as StoreId, parse(value) as FollowPosition);
     for (const [name, value] of this.#named(NOTE_PREFIX)) notes.set(name, value.toString('utf8'));
-    return { state: { id, sequence, positions, notes }, logNumber };
+    this.#logSalt = logSalt;
+    return { state: { id, sequence, positions, notes }, logNumber, logSalt };
   }
 
   *#named(prefix: string): Generator<[name: string, value: Buffer]> {
@@ -138,9 +142,10 @@ export class Database {
     }
   }
 
-  /** Durable when it returns. */
-  create(state: StoreState): void {
-    this.#root.transactionSync(() => void this.#root.put(STATE_KEY, headBytes(state, 0)));
+  /** What the trees hold beside positions and notes, with the salt of their log. Durable when it returns. */
+  putHead(state: StoreState, logNumber: number, logSalt: number | undefined): void {
+    this.#logSalt = logSalt;
+    this.#root.transactionSync(() => void this.#root.put(STATE_KEY, headBytes(state, logNumber, logSalt)));
   }
 
   /**
@@ -179,7 +184,7 @@ export class Database {
   }
 
   #writeState({ before, after, logNumber }: NonNullable<TreeBatch['state']>): void {
-    void this.#root.put(STATE_KEY, headBytes(after, logNumber));
+    void this.#root.put(STATE_KEY, headBytes(after, logNumber, this.#logSalt));
     if (after.positions !== before.positions) {
       for (const [origin, position] of after.positions) {
         if (before.positions.get(origin) !== position)
@@ -244,6 +249,7 @@ interface Head {
   readonly id: StoreId;
   readonly sequence: Sequence;
   readonly logNumber: number;
+  readonly logSalt?: number | undefined;
 }
 
 /** What the trees hold beside the records. */
@@ -251,10 +257,12 @@ export interface TreeState {
   readonly state: StoreState;
   /** The last commit of the log that they hold. */
   readonly logNumber: number;
+  /** Of the log's entries; `undefined` for a store from before there was one: that of its entries is 0. */
+  readonly logSalt: number | undefined;
 }
 
-function headBytes({ id, sequence }: StoreState, logNumber: number): Buffer {
-  return jsonBytes({ format: FORMAT, id, sequence, logNumber } satisfies Head);
+function headBytes({ id, sequence }: StoreState, logNumber: number, logSalt: number | undefined): Buffer {
+  return jsonBytes({ format: FORMAT, id, sequence, logNumber, logSalt } satisfies Head);
 }
 
 function jsonBytes(value: unknown): Buffer {

@@ -23,6 +23,11 @@ export class DiskSpace {
     return this.bytesFree() - bytes >= this.#reserveBytes;
   }
 
+  /** Whether a store could still be opened on it once `bytes` are written. */
+  hasRoomToOpenAfter(bytes: number): boolean {
+    return this.bytesFree() - bytes >= OPEN_BYTES_MIN;
+  }
+
   /** Free to this process. */
   bytesFree(): number {
     const { bavail, bsize } = statfsSync(this.#path);

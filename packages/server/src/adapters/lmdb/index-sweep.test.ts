@@ -80,7 +80,7 @@ describe('a database whose keys are written over and over', () => {
     const database = new Database(folder);
     const durable = new Map<string, Sequence>();
     let state: StoreState = { id: 's.1' as StoreId, sequence: 0 as Sequence, positions: new Map(), notes: new Map() };
-    database.create(state);
+    database.putHead(state, 0, 0);
     const record = Buffer.from('record');
     for (let commit = 0; commit < 60; commit++) {
       const before = state;

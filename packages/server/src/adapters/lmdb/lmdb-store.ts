@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { access, mkdir, open, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { RecordKey, Sequence, StoreId, StoreName } from '@meridian/core/ids';
 import { compareKeys, NO_SEQUENCE, storeIdFor, storeNameOf } from '@meridian/core/ids';
 import type { Random } from '../../ports/random.ts';
@@ -27,12 +27,10 @@ import { checkDataFile } from './data-file.ts';
 import { Database, type TreeState, UnknownFormat } from './database.ts';
 import { DiskSpace, OPEN_BYTES_MIN, RESERVE_BYTES } from './disk-space.ts';
 import { isStorableKey } from './key-codec.ts';
-import { LoggedDatabase, replayLog, TURN_LIMITS, type TurnLimits } from './logged-database.ts';
+import { BYTES_PER_ROW_WRITTEN, LoggedDatabase, replayLog, TURN_LIMITS, type TurnLimits } from './logged-database.ts';
 import { lockStore, type StoreLock } from './store-lock.ts';
 
 const ID_LENGTH = 16;
-/** Pages that a put may touch: those of its record, its index row and the row it leaves, and the way down to them. */
-const BYTES_PER_ROW_WRITTEN = 4 * 4096;
 
 export interface LmdbStoreOptions {
   /** A directory; made where there is none. */
@@ -53,7 +51,7 @@ export interface LmdbStoreOptions {
  */
 export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
   const { path } = options;
-  await makeDirectory(path);
+  const made = await makeDirectory(path);
   const space = new DiskSpace(path, options.reserveBytes ?? RESERVE_BYTES);
   const freeBytes = space.bytesFree();
   if (freeBytes < OPEN_BYTES_MIN) {
@@ -65,18 +63,20 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
   const lock = lockStore(path);
   try {
     await checkDataFile(path);
-    return await openLocked(options, space, lock);
+    return await openLocked({ ...options, topmostMade: made }, space, lock);
   } catch (error) {
     lock.free();
     throw error;
   }
 }
 
-async function makeDirectory(path: string): Promise<void> {
+/** Gives the topmost directory that was made; `undefined` for none. */
+async function makeDirectory(path: string): Promise<string | undefined> {
   try {
-    await mkdir(path, { recursive: true });
+    const made = await mkdir(path, { recursive: true });
     if (!(await stat(path)).isDirectory()) throw Object.assign(new Error('not a directory'), { code: 'ENOTDIR' });
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    return made;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOTDIR' || code === 'EEXIST') {
@@ -87,7 +87,11 @@ async function makeDirectory(path: string): Promise<void> {
   }
 }
 
-async function openLocked(options: LmdbStoreOptions, space: DiskSpace, lock: StoreLock): Promise<Store> {
+interface OpenOptions extends LmdbStoreOptions {
+  readonly topmostMade: string | undefined;
+}
+
+async function openLocked(options: OpenOptions, space: DiskSpace, lock: StoreLock): Promise<Store> {
   const { path, storeName, random } = options;
   const database = openDatabase(path);
   try {
@@ -97,7 +101,7 @@ async function openLocked(options: LmdbStoreOptions, space: DiskSpace, lock: Sto
       throw new StoreOpenError('OTHER_STORE', `the data at ${path} belongs to the store ${owner}, not to ${storeName}`);
     }
     const made = found?.state ?? emptyState(storeIdFor(storeName, random.id(ID_LENGTH)));
-    const { log, state } = await openLog(database, made, found?.logNumber, options);
+    const { log, state } = await openLog(database, made, found, space, options);
     return new LmdbStore({ ...options, database, log, space, lock, state, isNew: !found });
   } catch (error) {
     await database.close();
@@ -111,6 +115,16 @@ function openDatabase(path: string): Database {
   } catch (error) {
     throw new StoreOpenError('UNREADABLE', `the store at ${path} cannot be opened: ${messageOf(error)}`, error);
   }
+}
+
+/** @throws StoreOpenError also where the data file is gone: LMDB would make an empty one, and all that the trees hold would be hidden by it */
+async function reopenDatabase(path: string): Promise<Database> {
+  if (await checkDataFile(path)) {
+    const database = openDatabase(path);
+    if (readState(database, path)) return database;
+    await database.close();
+  }
+  throw new StoreOpenError('UNREADABLE', `the store at ${path} is not there any more`);
 }
 
 function readState(database: Database, path: string): TreeState | undefined {
@@ -135,35 +149,49 @@ function emptyState(id: StoreId): StoreState {
 /** Makes the log where there is none yet, and brings the trees up to it where there is one. */
 async function openLog(
   database: Database,
-  state: StoreState,
-  logNumber: number | undefined,
-  { path, limits = TURN_LIMITS }: LmdbStoreOptions,
+  made: StoreState,
+  found: TreeState | undefined,
+  space: DiskSpace,
+  { path, random, topmostMade, limits = TURN_LIMITS }: OpenOptions,
 ): Promise<{ log: CommitLog; state: StoreState }> {
-  if (logNumber !== undefined) {
-    const { log, entries } = await CommitLog.open(path, logNumber);
-    try {
-      return { log, state: await replayLog(database, log, state, entries) };
-    } catch (error) {
-      await log.close();
-      throw error;
-    }
+  if (!found) {
+    const log = await CommitLog.create(path, limits.segmentBytes, random.uint32());
+    // The trees name the log from here on, so it must be there first.
+    await syncDirectories(path, topmostMade ?? path);
+    database.putHead(made, 0, log.salt);
+    return { log, state: made };
   }
-  const log = await CommitLog.create(path, limits.segmentBytes);
-  // The trees name the log from here on, so it must be there first.
-  await syncDirectories(path);
-  database.create(state);
-  return { log, state };
+  const { log, entries } = await CommitLog.open(path, found.logNumber, found.logSalt ?? 0);
+  try {
+    const state = await replayLog(database, log, found.state, entries, (bytes) => space.hasRoomToOpenAfter(bytes));
+    if (found.logSalt !== undefined) return { log, state };
+    // No entry of before is needed any more, so those to come may be of another salt.
+    const salted = log.withSalt(random.uint32());
+    database.putHead(state, log.number, salted.salt);
+    return { log: salted, state };
+  } catch (error) {
+    await log.close();
+    throw notReplayed(path, error);
+  }
+}
+
+function notReplayed(path: string, error: unknown): StoreOpenError {
+  const why = `the store at ${path} cannot be opened: what is in its log cannot be brought into its trees`;
+  const problem = FULL_CODES.has((error as { code?: unknown }).code) ? 'NO_SPACE' : 'NOT_WRITABLE';
+  return new StoreOpenError(problem, `${why} (${messageOf(error)})`, error);
 }
 
 /** A synced file can still be missing after a crash where the directory that names it was not. */
-async function syncDirectories(path: string): Promise<void> {
-  for (const directory of [path, dirname(path)]) {
+async function syncDirectories(path: string, topmostMade: string): Promise<void> {
+  const last = dirname(resolve(topmostMade));
+  for (let directory = resolve(path); ; directory = dirname(directory)) {
     const handle = await open(directory, 'r');
     try {
       await handle.sync();
     } finally {
       await handle.close();
     }
+    if (directory === last || directory === dirname(directory)) return;
   }
 }
 
@@ -198,15 +226,13 @@ class LmdbStore implements Store {
     this.#logged = new LoggedDatabase({
       ...parts,
       limits: parts.limits ?? TURN_LIMITS,
-      reopen: async () => {
-        await checkDataFile(parts.path);
-        return new Database(parts.path);
-      },
+      reopen: () => reopenDatabase(parts.path),
+      hasRoomFor: (bytes) => parts.space.hasRoomToOpenAfter(bytes),
       onFlushFailure: (error) => this.#onFlushFailure(error),
     });
     this.#group = new GroupCommit({
       target: {
-        read: (key) => sound(() => this.#logged.read(key)),
+        read: (key) => this.#sound(() => this.#logged.read(key)),
         commit: (changes) => this.#commit(changes),
       },
       state: parts.state,
@@ -300,21 +326,43 @@ class LmdbStore implements Store {
   #read<Result>(read: () => Result): Promise<Result> {
     if (this.#group.isClosed) return Promise.reject(closed());
     try {
-      return Promise.resolve(sound(read));
+      return Promise.resolve(this.#sound(read));
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
+  /** @throws StoreFailedError */
+  #sound<Result>(read: () => Result): Result {
+    try {
+      return read();
+    } catch (error) {
+      this.#logged.recover();
+      throw new StoreFailedError(messageOf(error), { cause: error });
+    }
+  }
+
   async #commit(changes: FlushChanges): Promise<void> {
-    if (!this.#space.hasRoomFor(this.#bytesToWrite(changes)))
-      throw new StoreFullError('too little space is left on the disk');
+    if (!this.#hasRoomFor(changes)) await this.#makeRoomFor(changes);
     try {
       await this.#logged.commit(changes);
     } catch (error) {
       this.#onError(error);
       throw this.#failureOf(error);
     }
+  }
+
+  #hasRoomFor(changes: FlushChanges): boolean {
+    return this.#sound(() => this.#space.hasRoomFor(this.#bytesToWrite(changes)));
+  }
+
+  /**
+   * Rows that the trees have still to take are counted at the most that each may need. They need far less as a rule, and
+   * nothing else would start the flush that shows it: each commit would be refused from now on.
+   */
+  async #makeRoomFor(changes: FlushChanges): Promise<void> {
+    if (this.#logged.pending.rows > 0) await this.#logged.drain();
+    if (!this.#hasRoomFor(changes)) throw new StoreFullError('too little space is left on the disk');
   }
 
   /** What the trees have still to take of earlier commits needs its room too: it was acknowledged. */
@@ -333,21 +381,19 @@ class LmdbStore implements Store {
 
   /** LMDB reports a write cut short by a full disk as a failed one. */
   #failureOf(error: unknown): Error {
-    const isFull = FULL_CODES.has((error as { code?: unknown }).code) || !this.#space.hasRoomFor(0);
-    if (isFull) return new StoreFullError('the disk is full', { cause: error });
-    return new StoreFailedError(`a commit failed: ${messageOf(error)}`, {
-      cause: error,
-      isDoubtful: this.#logged.hasDoubtfulTail,
-    });
+    // That a disk is full says that nothing was kept, so doubt goes before it.
+    const isDoubtful = this.#logged.hasDoubtfulTail;
+    if (!isDoubtful && this.#isFull(error)) return new StoreFullError('the disk is full', { cause: error });
+    return new StoreFailedError(`a commit failed: ${messageOf(error)}`, { cause: error, isDoubtful });
   }
-}
 
-/** @throws StoreFailedError */
-function sound<Result>(read: () => Result): Result {
-  try {
-    return read();
-  } catch (error) {
-    throw new StoreFailedError(messageOf(error), { cause: error });
+  #isFull(error: unknown): boolean {
+    if (FULL_CODES.has((error as { code?: unknown }).code)) return true;
+    try {
+      return !this.#space.hasRoomFor(0);
+    } catch {
+      return false;
+    }
   }
 }
 

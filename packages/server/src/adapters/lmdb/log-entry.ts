@@ -5,9 +5,11 @@ import type { FlushChanges, StoreState } from '../flush.ts';
 import { readSequence, SEQUENCE_BYTES, writeSequence, writeText } from './key-codec.ts';
 
 /**
- * One commit as the log keeps it. A header of 24 bytes: magic, CRC-32 of all that follows it, bytes of the payload, four
- * unused, the entry's number; then the payload. Entries begin at multiples of 512 bytes: a disk writes whole sectors, so
- * an entry that is cut off in the writing cannot take the one before it along.
+ * One commit as the log keeps it. A header of 24 bytes: magic, CRC-32 of all that follows it, bytes of the payload, the
+ * log's salt, the entry's number; then the payload. Entries begin at multiples of 512 bytes: a disk writes whole sectors,
+ * so an entry that is cut off in the writing cannot take the one before it along. The salt is drawn when a store is made,
+ * and told to nobody: a value may hold the bytes of an entry, which must not be taken for one where a shorter commit has
+ * been written over its beginning.
  */
 export interface LogEntry {
   /** One more than that of the commit before, for ever. */
@@ -30,6 +32,7 @@ export const SECTOR_BYTES = 512;
 const MAGIC = 0x314c_4d4d;
 const CRC_AT = 4;
 const LENGTH_AT = 8;
+const SALT_AT = 12;
 const NUMBER_AT = 16;
 const HEADER_BYTES = 24;
 const ROW_BYTES = 2 + SEQUENCE_BYTES + 4;
@@ -37,8 +40,13 @@ const BUFFER_BYTES = 256 * 1024;
 
 /** Encodes entries into one buffer that all share: an entry must be on disk before the next is encoded. */
 export class LogEntryWriter {
+  readonly #salt: number;
   #buffer = Buffer.alloc(BUFFER_BYTES);
   #at = 0;
+
+  constructor(salt: number) {
+    this.#salt = salt;
+  }
 
   /** The entry with its padding: whole sectors. */
   encode(number: number, changes: FlushChanges): Buffer {
@@ -64,7 +72,7 @@ export class LogEntryWriter {
     const end = this.#at;
     buffer.writeUInt32LE(MAGIC, 0);
     buffer.writeUInt32LE(end - HEADER_BYTES, LENGTH_AT);
-    buffer.writeUInt32LE(0, LENGTH_AT + 4);
+    buffer.writeUInt32LE(this.#salt, SALT_AT);
     writeSequence(number, buffer, NUMBER_AT);
     buffer.writeUInt32LE(crc32(buffer.subarray(LENGTH_AT, end)), CRC_AT);
     const padded = toSectors(end);
@@ -132,9 +140,11 @@ export function stateAfter(before: StoreState, { sequence, state }: LogEntry): S
   return { id: state.id, sequence, positions, notes: new Map([...before.notes, ...state.notes]) };
 }
 
-/** How many bytes the entry that begins with this sector says it has; `undefined` where none begins. */
-export function entryBytes(sector: Buffer): number | undefined {
-  return sector.readUInt32LE(0) === MAGIC ? HEADER_BYTES + sector.readUInt32LE(LENGTH_AT) : undefined;
+/** How many bytes the entry that begins with this sector says it has; `undefined` where none of this salt begins, or of any. */
+export function entryBytes(sector: Buffer, salt: number | undefined): number | undefined {
+  if (sector.readUInt32LE(0) !== MAGIC) return undefined;
+  if (salt !== undefined && sector.readUInt32LE(SALT_AT) !== salt) return undefined;
+  return HEADER_BYTES + sector.readUInt32LE(LENGTH_AT);
 }
 
 /** The number of a whole entry; `undefined` where its CRC says that it is not whole. */

@@ -15,11 +15,16 @@ export interface TurnLimits {
 export const TURN_LIMITS: TurnLimits = { rowsMax: 8_192, segmentBytes: SEGMENT_BYTES };
 /** A segment's turn ends before a commit of usual size would no longer fit into its room: a 32nd of it. */
 const SEGMENT_SHARE_USED = 31 / 32;
+/** Pages that a put may touch: those of its record, its index row and the row it leaves, and the way down to them. */
+export const BYTES_PER_ROW_WRITTEN = 4 * 4096;
 /** How many times over a segment's turn may go on while the trees are slow to take the one before. Then commits wait. */
 const OVERDUE_MAX = 4;
 /** Rows that go to the trees in one transaction: some 2 ms of the event loop. */
 const ROWS_PER_BATCH = 512;
 const BYTES_PER_BATCH = 2 * 1024 * 1024;
+
+/** Whether the disk has room for so many bytes. LMDB must not meet a full one, and what it leaves must do for the next opening. */
+export type RoomCheck = (bytes: number) => boolean;
 
 export interface LoggedDatabaseParts {
   readonly database: Database;
@@ -29,6 +34,7 @@ export interface LoggedDatabaseParts {
   /** That of the trees, which hold all that is in the log. */
   readonly state: StoreState;
   readonly limits: TurnLimits;
+  readonly hasRoomFor: RoomCheck;
   readonly onFlushFailure: (error: unknown) => void;
 }
 
@@ -43,8 +49,9 @@ export class LoggedDatabase {
   #database: Database;
   readonly #reopen: () => Promise<Database>;
   readonly #log: CommitLog;
-  readonly #writer = new LogEntryWriter();
+  readonly #writer: LogEntryWriter;
   readonly #limits: TurnLimits;
+  readonly #hasRoomFor: RoomCheck;
   readonly #onFlushFailure: (error: unknown) => void;
   /** What the active segment holds. */
   #active: PendingRows;
@@ -54,14 +61,18 @@ export class LoggedDatabase {
   #keysInTrees: number;
   #flushing: Promise<void> | undefined;
   #flushFailure: unknown;
+  /** Whether the trees had to be closed, and are not open again yet. */
+  #isDown = false;
 
-  constructor({ database, reopen, log, state, limits, onFlushFailure }: LoggedDatabaseParts) {
+  constructor({ database, reopen, log, state, limits, hasRoomFor, onFlushFailure }: LoggedDatabaseParts) {
     this.#database = database;
     this.#reopen = reopen;
     this.#log = log;
+    this.#writer = new LogEntryWriter(log.salt);
     this.#active = new PendingRows(state);
     this.#keysInTrees = database.figures().records;
     this.#limits = limits;
+    this.#hasRoomFor = hasRoomFor;
     this.#onFlushFailure = onFlushFailure;
   }
 
@@ -151,9 +162,28 @@ export class LoggedDatabase {
 
   /** The trees are behind by more than memory shall hold. @throws what keeps them from taking it */
   async #catchUp(): Promise<void> {
-    if (!this.#flushing) this.#startFlush();
-    await this.#flushing;
+    await this.#flushOnce();
     if (this.#flushFailure !== undefined) throw this.#flushFailure;
+  }
+
+  /** Waits for the flush that is under way, or for a new one. @throws where the log is not fit for a turn */
+  async #flushOnce(): Promise<void> {
+    if (!this.#flushing) {
+      if (!this.#leaving) await this.#log.settle();
+      this.#startFlush();
+    }
+    await this.#flushing;
+  }
+
+  /** The trees take what they can of what is pending, before its turn. What fails stays where it is. */
+  async drain(): Promise<void> {
+    try {
+      const rows = Math.min(this.pending.rows, ROWS_PER_BATCH);
+      if (!this.#hasRoomFor(rows * BYTES_PER_ROW_WRITTEN)) return;
+      for (let turn = 0; turn < 2 && (this.#leaving || !this.#active.isEmpty); turn++) await this.#flushOnce();
+    } catch (error) {
+      this.#onFlushFailure(error);
+    }
   }
 
   #startFlush(): void {
@@ -175,38 +205,79 @@ export class LoggedDatabase {
 
   /** Nothing is lost: it is in the log, and read from memory. The next commit tries again. */
   async #afterFailure(error: unknown): Promise<void> {
+    // It may be tried with every request, and is told once.
+    if (String(error) !== String(this.#flushFailure)) this.#onFlushFailure(error);
     this.#flushFailure = error;
-    this.#onFlushFailure(error);
     try {
-      if (!this.#database.isUsable) {
+      if (!this.#isDown && !this.#database.isUsable) {
+        this.#isDown = true;
         await this.#database.close();
-        this.#database = await this.#reopen();
+        await this.#bringUp();
       }
     } catch (failure) {
+      this.#flushFailure = failure;
       this.#onFlushFailure(failure);
     }
     this.#flushing = undefined;
   }
 
+  async #bringUp(): Promise<void> {
+    if (!this.#isDown) return;
+    this.#database = await this.#reopen();
+    this.#isDown = false;
+  }
+
+  /** After a read that failed: where the trees are closed no commit gets as far as to try again, because each reads before. */
+  recover(): void {
+    if (this.#isDown && !this.#flushing) this.#startFlush();
+  }
+
   async #flush({ rows, logNumber }: { readonly rows: PendingRows; readonly logNumber: number }): Promise<void> {
-    for (const batch of batchesOf(rows.sorted())) await this.#database.commit(batch);
-    await this.#database.commit({ ...NOTHING, state: { before: rows.before, after: rows.after, logNumber } });
+    await this.#bringUp();
+    await commitAll(this.#database, rows, logNumber, this.#hasRoomFor);
     await this.#log.trim(this.#limits.segmentBytes);
   }
 
   /** Brings the trees up to all that was committed, then lets go of both. What fails is in the log for the next opening. */
   async close(): Promise<void> {
     await this.#flushing;
-    for (let turn = 0; turn < 2 && (this.#leaving || !this.#active.isEmpty); turn++) {
-      this.#startFlush();
-      await this.#flushing;
-    }
+    await this.drain();
     await this.#log.close();
-    await this.#database.close();
+    if (!this.#isDown) await this.#database.close();
   }
 }
 
 const NOTHING: TreeBatch = { rows: [], removed: [], staleRows: [] };
+
+/** Each batch alone, then the state, which says that all of them are there. @throws NoRoomForTrees, or what LMDB failed with */
+async function commitAll(
+  database: Database,
+  rows: PendingRows,
+  logNumber: number,
+  hasRoomFor: RoomCheck,
+): Promise<void> {
+  for (const batch of batchesOf(rows.sorted())) {
+    const bytes = bytesToWrite(batch);
+    if (!hasRoomFor(bytes)) throw new NoRoomForTrees(bytes);
+    await database.commit(batch);
+  }
+  await database.commit({ ...NOTHING, state: { before: rows.before, after: rows.after, logNumber } });
+}
+
+function bytesToWrite({ rows, removed }: TreeBatch): number {
+  let bytes = (1 + rows.length + removed.length) * BYTES_PER_ROW_WRITTEN;
+  for (const { record } of rows) bytes += record.length;
+  return bytes;
+}
+
+class NoRoomForTrees extends Error {
+  override readonly name = 'NoRoomForTrees';
+  readonly code = 'ENOSPC';
+
+  constructor(bytes: number) {
+    super(`the disk has too little room for the next ${bytes} bytes`);
+  }
+}
 
 /** What the log holds above the trees goes into them. Gives the state they have then. */
 export async function replayLog(
@@ -214,6 +285,7 @@ export async function replayLog(
   log: CommitLog,
   state: StoreState,
   entries: readonly LogEntry[],
+  hasRoomFor: RoomCheck,
 ): Promise<StoreState> {
   if (entries.length === 0) return state;
   const rows = new PendingRows(state);
@@ -227,8 +299,7 @@ export async function replayLog(
       after: stateAfter(rows.after, entry),
     });
   }
-  for (const batch of batchesOf(rows.sorted())) await database.commit(batch);
-  await database.commit({ ...NOTHING, state: { before: state, after: rows.after, logNumber: log.number } });
+  await commitAll(database, rows, log.number, hasRoomFor);
   return rows.after;
 }
 

@@ -19,6 +19,7 @@ export class PendingRows {
   /** The state before the first of them. */
   readonly before: StoreState;
   #after: StoreState;
+  #taken = 0;
   #recordBytes = 0;
   #added = 0;
 
@@ -36,9 +37,9 @@ export class PendingRows {
     return this.#after === this.before && this.#byKey.size === 0;
   }
 
-  /** Rows taken in, and the bytes of their records: what this holds in memory. */
+  /** Rows taken in, removals too, and the bytes of their records: what this holds in memory. */
   get rowsTaken(): number {
-    return this.#inOrder.length;
+    return this.#taken;
   }
 
   get recordBytes(): number {
@@ -61,6 +62,7 @@ export class PendingRows {
       this.#recordBytes += record.length;
     }
     for (const { key, replaces } of removed) this.#put({ key, sequence: replaces, record: undefined, replaces });
+    this.#taken += rows.length + removed.length;
     this.#after = after;
   }
 

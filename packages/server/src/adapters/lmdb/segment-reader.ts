@@ -13,16 +13,19 @@ export interface FoundEntry {
 export class SegmentReader {
   readonly #fd: number;
   readonly #bytes: number;
+  readonly #salt: number | undefined;
 
-  constructor(fd: number, bytes: number) {
+  /** Without a salt entries of any are found. */
+  constructor(fd: number, bytes: number, salt: number | undefined) {
     this.#fd = fd;
     this.#bytes = bytes;
+    this.#salt = salt;
   }
 
   /** The whole entry that begins at `at`; `undefined` where none does. */
   entryAt(at: number): FoundEntry | undefined {
     if (at + SECTOR_BYTES > this.#bytes) return undefined;
-    const length = entryBytes(this.#read(at, SECTOR_BYTES));
+    const length = entryBytes(this.#read(at, SECTOR_BYTES), this.#salt);
     if (length === undefined || at + length > this.#bytes) return undefined;
     const bytes = this.#read(at, length);
     const number = entryNumber(bytes);
@@ -34,7 +37,7 @@ export class SegmentReader {
     for (let from = start; from + SECTOR_BYTES <= this.#bytes; from += WINDOW_BYTES) {
       const window = this.#read(from, Math.min(WINDOW_BYTES, this.#bytes - from));
       for (let at = 0; at + SECTOR_BYTES <= window.length; at += SECTOR_BYTES) {
-        if (entryBytes(window.subarray(at, at + SECTOR_BYTES)) === undefined) continue;
+        if (entryBytes(window.subarray(at, at + SECTOR_BYTES), this.#salt) === undefined) continue;
         const entry = this.entryAt(from + at);
         if (entry) yield entry;
       }
