@@ -62,6 +62,8 @@ export interface Operation {
   readonly mustPropose: boolean;
   /** The lowest version that an accept sent for this change may have made; `null` while none was sent. */
   readonly doubtfulVersion: number | null;
+  /** Whether a change that an earlier request had made, though perhaps nothing had come of it, was proposed once more. */
+  readonly hasRevived: boolean;
   /** The highest round promised elsewhere that this operation has heard of. */
   readonly seenRound: number;
 }

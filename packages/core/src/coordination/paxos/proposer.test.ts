@@ -14,7 +14,7 @@ import {
   startRead,
   unanswered,
 } from './proposer.ts';
-import { A, B, ballot, C, holding, MEMBERS, P, proposal, Q, request, value } from './register.testing.ts';
+import { A, applied, B, ballot, C, holding, MEMBERS, P, proposal, Q, request, value } from './register.testing.ts';
 import type { Proposal, RegisterValue } from './register.ts';
 
 const PROPOSER: Proposer = { id: P, required: 2 };
@@ -104,6 +104,12 @@ describe('a read', () => {
     const done = feed(settling, [B, accepted(5, 5)]);
     expect(resultOf(done)).toEqual({ kind: 'read', value: value(5), rounds: 2 });
     expect(done).toMatchObject({ chosen: ballot(5) });
+  });
+
+  it('does not wait for a store that has another id by the time it is asked to accept', () => {
+    const settling = onFailure(feed(read(), [A, held(proposal(5))], [B, held(proposal(4))]).operation, c);
+    const replaced: Reply = { kind: 'stale-member', member: { name: c, id: 'c.2' as StoreId } };
+    expect(feed(settling, [C, replaced], [B, refused(5, 8)])).toMatchObject({ kind: 'retry', aboveRound: 8 });
   });
 
   it('asks once more where that is refused, and then proposes what it finds', () => {
@@ -256,6 +262,28 @@ describe('a change in doubt', () => {
     };
     expect(resultOf(far(65))).toEqual({ kind: 'unknown' });
     expect(sentOf(far(64))?.kind).toBe('accept');
+  });
+
+  it('is also one that was found made, though perhaps not chosen, and was proposed once more', () => {
+    const keyed = request({ clientsId: 'key' });
+    const made = { ballot: ballot(4, Q), value: value(4, { requests: [applied('key', 4)] }) };
+    const repeat = (...found: readonly (Proposal | undefined)[]) => {
+      const start = startChange(PROPOSER, keyed, attempt(7), undefined);
+      return feed(start, [A, promised(7, found[0])], [B, promised(7, found[1])]);
+    };
+    const reviving = repeat(made, undefined);
+    expect(sentOf(reviving)).toMatchObject({ kind: 'accept', value: made.value });
+    expect(outcomeIfStopped(reviving.operation)).toBe('unknown');
+    const over = feed(reviving, [A, refused(7, 9)], [B, refused(7, 9)]);
+    expect(outcomeIfStopped(over.operation)).toBe('unknown');
+    expect(resultOf(feed(reviving, [A, accepted(7)], [B, accepted(7)]))).toMatchObject({
+      verdict: { kind: 'repeated' },
+    });
+    // What is chosen already is not made by proposing it once more.
+    const confirming = startChange(PROPOSER, keyed, attempt(7), entry(made));
+    expect(sentOf(confirming)).toMatchObject({ kind: 'accept', value: made.value });
+    expect(outcomeIfStopped(confirming.operation)).toBe('unavailable');
+    expect(resultOf(repeat(made, made))).toMatchObject({ verdict: { kind: 'repeated' } });
   });
 
   it('is none where only what was there before was to be accepted', () => {

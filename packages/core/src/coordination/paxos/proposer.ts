@@ -58,6 +58,7 @@ function begin(
     mustPrepare: false,
     mustPropose: false,
     doubtfulVersion: null,
+    hasRevived: false,
     seenRound: 0,
   };
   if (!change) return startQuery(operation);
@@ -97,8 +98,8 @@ export function hurry(operation: Operation): Step {
  * What to answer where the time has run out: `QUORUM_UNAVAILABLE` only where nothing can have happened, for no acceptor was
  * ever asked to accept the change; `OUTCOME_UNKNOWN` otherwise.
  */
-export function outcomeIfStopped({ doubtfulVersion }: Operation): 'unavailable' | 'unknown' {
-  return doubtfulVersion === null ? 'unavailable' : 'unknown';
+export function outcomeIfStopped({ doubtfulVersion, hasRevived }: Operation): 'unavailable' | 'unknown' {
+  return doubtfulVersion === null && !hasRevived ? 'unavailable' : 'unknown';
 }
 
 /** The replicas that have not answered in the round under way. */
@@ -123,6 +124,12 @@ function next(operation: Operation): Step {
 
 /** The same phase where the reply counts for nothing: to another question, of a store not named, or come again. */
 function withReply(phase: Phase, from: StoreId, reply: Reply, flaws: PlantedFlaws): Phase {
+  if (phase.kind === 'settle' && reply.kind === 'stale-member') {
+    // To either question: what refuses the one will not accept by the other, and may have no more to say.
+    const queries = addAnswer(phase.queries, from, reply, flaws);
+    const accepts = addAnswer(phase.accepts, from, reply, flaws);
+    return queries === phase.queries && accepts === phase.accepts ? phase : { ...phase, queries, accepts };
+  }
   if ((phase.kind === 'query' || phase.kind === 'settle') && (reply.kind === 'held' || reply.kind === 'stale-member')) {
     const queries = addAnswer(phase.queries, from, reply, flaws);
     if (queries !== phase.queries) return { ...phase, queries };

@@ -100,8 +100,9 @@ function startAccept(
   const made = verdict?.kind === 'changed' ? verdict.version : null;
   const doubtful =
     made === null || doubtfulVersion === null ? (made ?? doubtfulVersion) : Math.min(made, doubtfulVersion);
+  const hasRevived = operation.hasRevived || (verdict?.kind === 'repeated' && chosen === null);
   return sending(
-    { ...operation, doubtfulVersion: doubtful },
+    { ...operation, doubtfulVersion: doubtful, hasRevived },
     { kind: 'accept', proposal, next, accepts, verdict },
     { to: members, message: { kind: 'accept', ...proposal, next, members, chosen } },
   );

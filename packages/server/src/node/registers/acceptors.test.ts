@@ -1,9 +1,10 @@
 import { proposerIdFor } from '@meridian/core/coordination/paxos/ballot';
-import type { Accept, Member, Prepare, Query } from '@meridian/core/coordination/paxos/messages';
+import type { Accept, Member, Prepare, Query, Question } from '@meridian/core/coordination/paxos/messages';
 import type { NodeName, Sequence, StoreId, StoreName } from '@meridian/core/ids';
 import { GREETING, REGISTER } from '@meridian/core/wire/messages';
 import { opened } from '@meridian/core/wire/register-codec.testing';
 import { encodeQuestions } from '@meridian/core/wire/register-question-codec';
+import { decodeReplies } from '@meridian/core/wire/register-reply-codec';
 import { describe, expect, it } from 'vitest';
 import { codeOf } from '../cluster.testing.ts';
 import { type AcceptorAlone, KEY, onAcceptor } from './acceptors.testing.ts';
@@ -71,6 +72,20 @@ describe('an acceptor', () => {
       await acceptor.answer(prepare(2));
       await acceptor.answer(accept(2));
       expect(acceptor.store.sequence).toBe(sequence);
+    }));
+
+  it('takes part in nothing with a store in whose place another was filled by a node of its own, whom it has not heard', () =>
+    onAcceptor(async (acceptor) => {
+      await acceptor.known.learn(EU.id);
+      greet(acceptor, EU.id);
+      expect(await acceptor.answer(prepare(3))).toMatchObject({ kind: 'promised' });
+      await acceptor.store.setNote(`known-store/${EU.name}`, 'eu-1.cccc');
+      for (const question of [accept(3), prepare(5), query()])
+        expect(await acceptor.answer(question)).toEqual({
+          kind: 'stale-member',
+          member: { name: EU.name, id: 'eu-1.cccc' },
+        });
+      expect(acceptor.durable()?.accepted).toBeUndefined();
     }));
 
   it('says nothing of registers while its store is being filled: it may have promised what it does not know of', () =>
@@ -160,6 +175,23 @@ describe('an acceptor', () => {
       );
       expect(replies.map((reply) => reply?.kind)).toEqual([undefined, undefined, 'accepted']);
       expect(['a', 'b', 'c'].map((name) => acceptor.durable(key(name)) !== undefined)).toEqual([false, false, true]);
+    }));
+
+  it('tells a peer no more at once than one frame holds: the rest is asked for again', () =>
+    onAcceptor(async (acceptor) => {
+      greet(acceptor, EU.id);
+      const large = writtenValue(3, new Uint8Array(33 * 1024 * 1024));
+      const keys = ['a', 'b', 'c', 'd'].map((name) => `${KEY}-${name}` as typeof KEY);
+      for (const key of keys.slice(0, 3)) await acceptor.answer({ ...accept(3), value: large }, key);
+      const told = async (of: readonly (typeof KEY)[], question: Question) => {
+        const questions = of.map(() => question);
+        const call = [REGISTER, of, encodeQuestions(questions)] as const;
+        const [, bytes] = await acceptor.acceptors.onCall('eu-1' as NodeName, call, 100);
+        return decodeReplies(bytes, questions).map((reply) => reply?.kind);
+      };
+      expect(await told(keys, query())).toEqual(['held', 'held', undefined, 'held']);
+      expect(await told(keys, prepare(5))).toEqual(['promised', 'promised', undefined, 'promised']);
+      expect(await told(keys.slice(2), query())).toEqual(['held', 'held']);
     }));
 
   it('takes no part in a quorum with what a lost store has promised, and says who is there now', () =>

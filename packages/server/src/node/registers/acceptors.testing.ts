@@ -29,7 +29,12 @@ export interface AcceptorAlone {
   readonly known: KnownStores;
   readonly peers: Peers;
   /** What its node says of itself; to be changed at will. */
-  readonly node: { isFilled: boolean; isHeld: (key: RecordKey) => boolean; gate: Promise<void> | undefined };
+  readonly node: {
+    isFilled: boolean;
+    isHeld: (key: RecordKey) => boolean;
+    gate: Promise<void> | undefined;
+    known: (key: RecordKey, register: RegisterState) => RegisterState;
+  };
   /** The one question's reply; nothing where it has none. */
   answer(question: Question, key?: RecordKey): Promise<Reply | undefined>;
   /** What a crash at this moment would leave of a register. */
@@ -44,7 +49,12 @@ export function onAcceptor(play: (acceptor: AcceptorAlone) => Promise<void>): Pr
     const build = (on: SimulatedStore, its: SimulatedDisk): AcceptorAlone => {
       const nodes = layoutOf(THREE_REGIONS).regions.flatMap((region) => region.nodes);
       const peers = new Peers(nodes, 'us-1' as NodeName, clock);
-      const node: AcceptorAlone['node'] = { isFilled: true, isHeld: () => true, gate: undefined };
+      const node: AcceptorAlone['node'] = {
+        isFilled: true,
+        isHeld: () => true,
+        gate: undefined,
+        known: (_key, register) => register,
+      };
       const catalog = { isHeldHere: (key: RecordKey) => node.isHeld(key) } as unknown as NodeState['catalog'];
       const known = new KnownStores(on, peers);
       const state = {
@@ -58,7 +68,7 @@ export function onAcceptor(play: (acceptor: AcceptorAlone) => Promise<void>): Pr
         filling: { isFilled: () => node.isFilled },
         readyToWrite: () => node.gate,
       } as unknown as NodeState;
-      const acceptors = new Acceptors(state, known, (_key, register) => register);
+      const acceptors = new Acceptors(state, known, (key, register) => node.known(key, register));
       return {
         time,
         clock,

@@ -5,11 +5,12 @@ import { EMPTY_REGISTER, type RegisterState } from '@meridian/core/coordination/
 import type { NodeName, RecordKey } from '@meridian/core/ids';
 import { MeridianError } from '@meridian/core/wire/errors';
 import type { RegisterCall, RegisterResult } from '@meridian/core/wire/messages';
-import { decodeRegister, encodeRegister } from '@meridian/core/wire/register-codec';
+import { decodeRegister, encodeRegister, encodeRegisterValue } from '@meridian/core/wire/register-codec';
 import { decodeQuestions } from '@meridian/core/wire/register-question-codec';
 import { encodeReplies } from '@meridian/core/wire/register-reply-codec';
 import type { RecordWrite } from '../../ports/store.ts';
 import { within } from '../deadline.ts';
+import { RECORD_BYTES_MAX } from '../limits.ts';
 import type { NodeState } from '../node-state.ts';
 import { asMeridianError } from '../replica.ts';
 import type { KnownStores } from './known-stores.ts';
@@ -42,7 +43,7 @@ export class Acceptors {
       throw new MeridianError('REPLICA_UNAVAILABLE', 'this store has not been greeted by the one that asks');
     const questions = decodeQuestions(bytes, keys.length);
     const replies = await this.answer(keys, questions, timeoutMs);
-    return [this.#state.store.id, encodeReplies(questions, replies)];
+    return [this.#state.store.id, encodeReplies(questions, fitting(replies))];
   }
 
   /**
@@ -92,10 +93,8 @@ export class Acceptors {
   async #query(key: RecordKey, question: Query): Promise<Reply> {
     const bytes = await this.#state.replica.readBytes(key);
     this.#ensureFilled();
-    const state = this.#stateOf(key, bytes);
     // Else every reader would tell everybody anew what was chosen, until the rows say so.
-    const known = state && this.#known(key, state);
-    return query(known, question, this.#stores.idOf, this.#state.clock.wallMs()).reply;
+    return query(this.#knownOf(key, bytes), question, this.#stores.idOf, this.#state.clock.wallMs()).reply;
   }
 
   /** Promises and acceptances of one call, which share a commit. One that cannot be written does not hinder the others. */
@@ -113,7 +112,7 @@ export class Acceptors {
         keys.forEach((key, index) => {
           const question = questions[changes.get(key) as number] as Change;
           try {
-            const { state, reply, changed } = this.#step(key, this.#stateOf(key, view.record(index)), question);
+            const { state, reply, changed } = this.#step(key, this.#knownOf(key, view.record(index)), question);
             if (changed) writes.push({ key, record: encodeRegister(state) });
             result.push(reply);
           } catch (error) {
@@ -159,11 +158,17 @@ export class Acceptors {
     return unkept.round > (state?.promised.round ?? 0) ? { ...(state ?? EMPTY_REGISTER), promised: unkept } : state;
   }
 
+  /** With what is known to be chosen: what is accepted next may come from one who does not know, and goes over it. */
+  #knownOf(key: RecordKey, bytes: Uint8Array | undefined): RegisterState | undefined {
+    const state = this.#stateOf(key, bytes);
+    return state && this.#known(key, state);
+  }
+
   #decide(key: RecordKey, decide: (before: RegisterState | undefined) => AcceptorStep<Reply>): Promise<Reply> {
     return this.#state.store
       .update([key], (view) => {
         this.#ensureFilled();
-        const { state, reply, changed } = decide(this.#stateOf(key, view.record(0)));
+        const { state, reply, changed } = decide(this.#knownOf(key, view.record(0)));
         return { writes: changed ? [{ key, record: encodeRegister(state) }] : [], result: reply };
       })
       .catch(asMeridianError);
@@ -192,8 +197,8 @@ export class Acceptors {
           const ballot = chosen.get(key) as Ballot;
           const before = bytes ? decodeRegister(bytes) : EMPTY_REGISTER;
           if (compareBallots(before.accepted?.ballot ?? ZERO_BALLOT, ballot) < 0) missed.push(key);
-          const { state, changed } = commit(before, { kind: 'commit', ballot });
-          return changed ? [{ key, record: encodeRegister(state) }] : [];
+          const { state } = commit(this.#known(key, before), { kind: 'commit', ballot });
+          return state === before ? [] : [{ key, record: encodeRegister(state) }];
         });
         return { writes, result: missed };
       })
@@ -206,4 +211,23 @@ function notReady(): MeridianError {
     'REPLICA_UNAVAILABLE',
     'this store has not yet found out whether its disk is older than what its peers have seen of it',
   );
+}
+
+/**
+ * The replies, without those that the frame of the answer has no room for. The questions that go together are small, and the
+ * one who asks does not know what is held: an answer that is too large would reach nobody, and keep all of them waiting. What
+ * is left out can be asked for again at once.
+ */
+function fitting(replies: readonly (Reply | undefined)[]): readonly (Reply | undefined)[] {
+  if (replies.length === 1) return replies;
+  let bytes = 0;
+  return replies.map((reply) => {
+    if (reply?.kind !== 'held' && reply?.kind !== 'promised') return reply;
+    const value = reply.accepted?.value ?? null;
+    // As it was read from its row: nothing is encoded anew.
+    const length = value === null ? 0 : encodeRegisterValue(value).length;
+    if (bytes > 0 && bytes + length > RECORD_BYTES_MAX) return undefined;
+    bytes += length;
+    return reply;
+  });
 }

@@ -1,5 +1,6 @@
 import { proposerIdFor } from '@meridian/core/coordination/paxos/ballot';
 import type { CacheEntry } from '@meridian/core/coordination/paxos/cache-entry';
+import type { AppliedRequest, Proposal, RegisterValue } from '@meridian/core/coordination/paxos/register';
 import type { RecordKey, StoreId } from '@meridian/core/ids';
 import { describe, expect, it } from 'vitest';
 import { BallotCache } from './ballot-cache.ts';
@@ -12,6 +13,11 @@ const keyOf = (at: number): RecordKey => `shop.1\0key-${at}` as RecordKey;
 function entryOf(round: number, bytes = 1): CacheEntry {
   const proposal = { ballot: { round, proposer }, value: writtenValue(1, new Uint8Array(bytes)) };
   return { ballot: { round: round + 1, proposer }, proposal, members: [] };
+}
+
+function appliedRequest(at: number): AppliedRequest {
+  const id = `${at}`.padStart(32, '0');
+  return { id, isClients: true, version: 1, timeMs: 0, expiresAtMs: null, existed: true, writer: null };
 }
 
 describe('the cache of ballots that were promised ahead', () => {
@@ -51,6 +57,20 @@ describe('the cache of ballots that were promised ahead', () => {
     for (let at = 0; at < 4; at++) expect(cache.take(keyOf(at)), `entry ${at}`).toBeDefined();
     for (let at = 0; at < 5; at++) cache.put(keyOf(at), entryOf(1, 7 * MIB));
     expect([0, 1, 2, 3, 4].map((at) => cache.take(keyOf(at)) !== undefined)).toEqual([false, true, true, true, true]);
+  });
+
+  it('counts the requests that a value remembers too', () => {
+    const cache = new BallotCache();
+    const requests = Array.from({ length: 1_000 }, (_, at) => appliedRequest(at));
+    for (let at = 0; at < 1_000; at++) {
+      const { ballot, proposal, members } = entryOf(1);
+      const value = { ...(proposal as Proposal).value, requests } as RegisterValue;
+      cache.put(keyOf(at), { ballot, proposal: { ballot, value }, members });
+    }
+    expect(cache.take(keyOf(0))).toBeUndefined();
+    const kept = Array.from({ length: 1_000 }, (_, at) => cache.take(keyOf(at))).filter((entry) => entry !== undefined);
+    expect(kept.length).toBeGreaterThan(100);
+    expect(kept.length).toBeLessThan(300);
   });
 
   it('keeps nothing that is larger than all it may hold', () => {

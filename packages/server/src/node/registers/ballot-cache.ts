@@ -6,6 +6,8 @@ const ENTRIES_MAX = 65_536;
 const BYTES_MAX = 32 * 1024 * 1024;
 /** Of an entry without its value: key, ballot, members. */
 const ENTRY_BYTES = 400;
+/** Of each request that the value remembers: there may be a thousand. */
+const REQUEST_BYTES = 160;
 
 /** Ballots that were promised ahead. The entry that was used longest ago goes first. */
 export class BallotCache {
@@ -39,5 +41,6 @@ export class BallotCache {
 }
 
 function bytesOf({ proposal }: CacheEntry): number {
-  return ENTRY_BYTES + (proposal?.value?.body?.length ?? 0);
+  const value = proposal?.value;
+  return value ? ENTRY_BYTES + (value.body?.length ?? 0) + value.requests.length * REQUEST_BYTES : ENTRY_BYTES;
 }

@@ -22,17 +22,18 @@ const accept = (round: number): Accept => ({
 });
 
 /** Marks of an acceptor whose rows tell them what they say themselves. */
-function marksOf({ acceptors, clock, store }: AcceptorAlone) {
+function marksOf({ acceptors, clock, store, node }: AcceptorAlone) {
   const known: string[] = [];
   const marks = new ChosenMarks(acceptors, clock, silent, (key, { round }) =>
     known.push(`${key.split('\0')[1]}@${round}`),
   );
   store.onCommit(({ rows }) => {
     for (const { key, record } of rows) {
-      const { committed } = decodeRegister(record);
-      if (committed) marks.onCommitted(key, committed.ballot);
+      const { accepted, committed } = decodeRegister(record);
+      marks.onRow(key, accepted?.ballot, committed?.ballot);
     }
   });
+  node.known = (key, register) => marks.known(key, register);
   marks.start();
   return { marks, known };
 }
@@ -66,7 +67,52 @@ describe('what is known to be chosen', () => {
       await acceptor.answer(accept(5));
       const later = acceptor.durable();
       if (!later) throw new Error('nothing was accepted');
-      expect(marks.known(KEY, later).committed).toBeUndefined();
+      expect(marks.known(KEY, later).committed?.ballot).toEqual(ballot(3));
+      marks.stop();
+    }));
+
+  it('stays known when something else is accepted over it by one who does not know', () =>
+    onAcceptor(async (acceptor) => {
+      const { marks } = marksOf(acceptor);
+      await acceptor.answer(accept(3));
+      marks.add(KEY, ballot(3));
+      const prepare = { kind: 'prepare', ballot: ballot(5), members: [] } as const;
+      expect(await acceptor.answer(prepare)).toMatchObject({ kind: 'promised', committed: ballot(3) });
+      expect(await acceptor.answer(accept(5))).toMatchObject({ kind: 'accepted' });
+      expect(acceptor.durable()).toMatchObject({ accepted: { ballot: ballot(5) }, committed: { ballot: ballot(3) } });
+      expect(marks.count).toBe(0);
+      marks.stop();
+    }));
+
+  it('stays known while news come of what was chosen since and has not arrived here', () =>
+    onAcceptor(async (acceptor) => {
+      const { marks } = marksOf(acceptor);
+      await acceptor.answer(accept(3));
+      for (const round of [3, 5, 7]) marks.add(KEY, ballot(round));
+      const shown = () => {
+        const state = acceptor.durable();
+        return state && marks.known(KEY, state).committed?.ballot;
+      };
+      expect([marks.has(KEY, ballot(3)), marks.has(KEY, ballot(7)), shown()]).toEqual([true, true, ballot(3)]);
+      // What was said last has passed the first by.
+      await acceptor.answer(accept(7));
+      expect([marks.has(KEY, ballot(3)), shown()]).toEqual([false, ballot(7)]);
+      marks.add(KEY, ballot(9));
+      expect(shown()).toEqual(ballot(7));
+      await acceptor.time.sleep(10_000);
+      expect([marks.count, acceptor.durable()?.committed?.ballot]).toEqual([0, ballot(7)]);
+      marks.stop();
+    }));
+
+  it('stays known where what was accepted late was told of before, and more has been since', () =>
+    onAcceptor(async (acceptor) => {
+      const { marks } = marksOf(acceptor);
+      await acceptor.answer(accept(2));
+      marks.add(KEY, ballot(3));
+      marks.add(KEY, ballot(5));
+      await acceptor.answer(accept(5));
+      marks.add(KEY, ballot(7));
+      expect([marks.has(KEY, ballot(3)), marks.has(KEY, ballot(5))]).toEqual([false, true]);
       marks.stop();
     }));
 

@@ -20,6 +20,8 @@ const WRITTEN_AT_ONCE = 512;
 
 interface Mark {
   readonly ballot: Ballot;
+  /** Chosen before it, and perhaps what the row still holds: what was chosen since has yet to arrive here. */
+  readonly earlier: Ballot | undefined;
   readonly knownAtMs: number;
 }
 
@@ -76,7 +78,8 @@ export class ChosenMarks {
     // News may come late, and twice: what was chosen before must not hide what was chosen since, nor put off its writing down.
     if (before && compareBallots(before.ballot, ballot) >= 0) return;
     this.#marks.delete(key);
-    this.#marks.set(key, { ballot, knownAtMs: this.#clock.monotonicMs() });
+    const earlier = before && (before.earlier ?? before.ballot);
+    this.#marks.set(key, { ballot, earlier, knownAtMs: this.#clock.monotonicMs() });
     this.#onKnown(key, ballot);
     // Nodes learn of namespaces from rows.
     if (namespaceIdOf(key) === CATALOG_NAMESPACE) this.#write(new Map([[key, ballot]]));
@@ -85,13 +88,17 @@ export class ChosenMarks {
 
   /** Whether this ballot is known here to be chosen. */
   has(key: RecordKey, ballot: Ballot): boolean {
-    return sameBallot(this.#marks.get(key)?.ballot, ballot);
+    const mark = this.#marks.get(key);
+    return mark !== undefined && (sameBallot(mark.ballot, ballot) || sameBallot(mark.earlier, ballot));
   }
 
   /** The state of a register with what is known of it: its row may not say so yet. */
   known(key: RecordKey, state: RegisterState): RegisterState {
     const mark = this.#marks.get(key);
-    return mark ? commit(state, { kind: 'commit', ballot: mark.ballot }).state : state;
+    if (!mark) return state;
+    const { ballot, earlier } = mark;
+    const isEarlier = earlier !== undefined && sameBallot(state.accepted?.ballot, earlier);
+    return commit(state, { kind: 'commit', ballot: isEarlier ? earlier : ballot }).state;
   }
 
   /** Likewise of a row's bytes, whatever they are. */
@@ -102,10 +109,19 @@ export class ChosenMarks {
     return known === state ? bytes : encodeRegister(known);
   }
 
-  /** A row says by itself that this ballot is chosen. */
-  onCommitted(key: RecordKey, ballot: Ballot): void {
+  /** A row says by itself what it has committed; and of what it has gone past it would not know what to do with a mark. */
+  onRow(key: RecordKey, accepted: Ballot | undefined, committed: Ballot | undefined): void {
     const mark = this.#marks.get(key);
-    if (mark && compareBallots(mark.ballot, ballot) <= 0) this.#marks.delete(key);
+    if (!mark) return;
+    const { ballot, earlier, knownAtMs } = mark;
+    if (committed && compareBallots(ballot, committed) <= 0) {
+      this.#marks.delete(key);
+      return;
+    }
+    const isPast =
+      earlier &&
+      ((committed && compareBallots(earlier, committed) <= 0) || (accepted && compareBallots(earlier, accepted) < 0));
+    if (isPast) this.#marks.set(key, { ballot, earlier: undefined, knownAtMs });
   }
 
   #writeDue(): void {
@@ -127,12 +143,12 @@ export class ChosenMarks {
       .mark(taken)
       .then(
         (missed) => {
-          for (const [key, ballot] of taken) if (this.has(key, ballot)) this.#marks.delete(key);
+          for (const [key, ballot] of taken) if (this.#isLatest(key, ballot)) this.#marks.delete(key);
           for (const key of missed) this.#onMissed(key, taken.get(key) as Ballot);
         },
         (error: unknown) => {
           this.#log.debug({ reason: (error as Error).message }, 'marking what is chosen failed');
-          for (const [key, ballot] of taken) if (this.has(key, ballot)) this.#postpone(key, ballot);
+          for (const [key, ballot] of taken) if (this.#isLatest(key, ballot)) this.#postpone(key);
         },
       )
       .finally(() => {
@@ -141,8 +157,13 @@ export class ChosenMarks {
       });
   }
 
-  #postpone(key: RecordKey, ballot: Ballot): void {
+  #isLatest(key: RecordKey, ballot: Ballot): boolean {
+    return sameBallot(this.#marks.get(key)?.ballot, ballot);
+  }
+
+  #postpone(key: RecordKey): void {
+    const mark = this.#marks.get(key) as Mark;
     this.#marks.delete(key);
-    this.#marks.set(key, { ballot, knownAtMs: this.#clock.monotonicMs() });
+    this.#marks.set(key, { ...mark, knownAtMs: this.#clock.monotonicMs() });
   }
 }

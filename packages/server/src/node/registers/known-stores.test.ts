@@ -30,6 +30,23 @@ describe('the ids by which a store knows the others', () => {
       expect(known.idOf(EU)).toBe('eu-1.dddd');
     }));
 
+  it('are never again those in whose place others were learned, whoever still says so', () =>
+    onAcceptor(async ({ known, peers, store }) => {
+      const peer = peers.get('eu-1' as NodeName);
+      if (!peer) throw new Error('eu-1 is no peer');
+      const greeted = (id: StoreId) => peers.greeted(peer, [GREETING, EU, id, 5 as Sequence, true, []]);
+      await known.learn(FIRST);
+      greeted(FIRST);
+      expect(known.idOf(EU)).toBe(FIRST);
+      // Learned by another node of this store: this one hears nothing of eu-1 meanwhile.
+      await store.setNote(`known-store/${EU}`, SECOND);
+      expect(known.idOf(EU)).toBe(SECOND);
+      greeted('eu-1.dddd' as StoreId);
+      expect(known.idOf(EU)).toBe('eu-1.dddd');
+      greeted(FIRST);
+      expect(known.idOf(EU)).toBe(SECOND);
+    }));
+
   it('are on disk once they are learned, and are written once', () =>
     onAcceptor(async (acceptor) => {
       await acceptor.known.learn(FIRST);

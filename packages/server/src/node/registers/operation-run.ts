@@ -85,6 +85,8 @@ export class OperationRun {
   readonly #asked: StoreName[] = [];
   /** The acceptance that this store was asked for last and has not answered yet. */
   #own: Question | undefined;
+  /** Whether this store has not taken what it was asked last to accept, for all that is known. */
+  #isMissingHere = false;
   /** Once the outcome is known: called when this store has answered that. */
   #onOwn: () => void = () => {};
   /** Of a read, while it has none yet. */
@@ -199,7 +201,7 @@ export class OperationRun {
       if (!this.#asked.includes(member.name)) this.#asked.push(member.name);
       if (member.name === this.#setting.self && message.kind === 'accept') this.#own = message;
       this.#setting.ask(member, message, timeoutMs, (reply) => {
-        if (this.#own === message && member.name === this.#setting.self) this.#ownAnswered();
+        if (this.#own === message && member.name === this.#setting.self) this.#ownAnswered(reply);
         if (this.#isOver) return;
         if (reply) this.#onReply(member, reply, rounds, sentAtMs);
         else {
@@ -232,8 +234,9 @@ export class OperationRun {
     else this.#underWay();
   }
 
-  #ownAnswered(): void {
+  #ownAnswered(reply: Reply | undefined): void {
     this.#own = undefined;
+    this.#isMissingHere = reply?.kind !== 'accepted';
     this.#onOwn();
   }
 
@@ -273,7 +276,8 @@ export class OperationRun {
 
   /**
    * What this node has proposed is its stream's to bring to those who missed it, and for that its own store must have it. So
-   * nobody is told before that has answered too, if only that it could not.
+   * nobody is told before that has answered too. Where it could not take it, nobody is told at all: left unsettled on the
+   * disks of the others it is proposed anew by one of them, whose stream brings it here, whatever becomes of this node.
    */
   #finish(done: Done): void {
     this.#end();
@@ -291,7 +295,9 @@ export class OperationRun {
 
   #tell(done: Done): void {
     this.#cancelDeadline();
-    this.#resolve({ done, hops: this.#hops, asked: this.#asked.length, answered: this.#answered.length });
+    const isTold = !this.#isMissingHere && this.#own === undefined;
+    const told = isTold || done.chosen === null ? done : { ...done, chosen: null };
+    this.#resolve({ done: told, hops: this.#hops, asked: this.#asked.length, answered: this.#answered.length });
   }
 
   #giveUp(): void {

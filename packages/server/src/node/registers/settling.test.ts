@@ -97,6 +97,24 @@ describe('what a dead proposer has left', () => {
     }));
 });
 
+describe('what a proposer could not take itself', () => {
+  it('is brought to it by another, though it died before it could see to it', () =>
+    onStrongCluster(THREE_REGIONS, {}, async (clients, cluster) => {
+      await clients.put('us-1', 'key', 'one');
+      await cluster.settle();
+      const disk = cluster.disk('us-1');
+      disk.isFull = true;
+      await clients.put('us-1', 'key', 'two');
+      await cluster.time.sleep(100);
+      cluster.crash('us-1');
+      disk.isFull = false;
+      await cluster.start('us-1');
+      await cluster.settle();
+      await cluster.settle();
+      for (const node of NODES) expect(heldBy(cluster, node, 'key')?.committed?.value?.version).toBe(2);
+    }));
+});
+
 describe('a register whose proposer lives', () => {
   it('is left in peace: what was told needs no settling', () =>
     onStrongCluster(THREE_REGIONS, {}, async (clients, cluster) => {

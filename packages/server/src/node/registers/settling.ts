@@ -88,7 +88,7 @@ export class Settling {
       if (accepted && accepted !== committed && !this.#marks().has(key, accepted.ballot))
         this.note(key, accepted.ballot);
       else this.#unsettled.delete(key);
-      if (committed) this.#marks().onCommitted(key, committed.ballot);
+      this.#marks().onRow(key, accepted?.ballot, committed?.ballot);
     }
   }
 
