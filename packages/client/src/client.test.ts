@@ -34,6 +34,7 @@ beforeEach(async () => {
         port: request.socket.remotePort ?? 0,
       };
       seen.push(one);
+      response.setHeader('meridian-region', 'us-east');
       answer(one, response);
     });
   });
@@ -99,6 +100,30 @@ describe('MeridianClient', () => {
     expect(carrying.session).toBe('gone');
   });
 
+  it('creates JSON as it is written, and bytes as they are', async () => {
+    await client().createText('k', '{"n":1.0}', { ttlSeconds: 7 });
+    await client().createRaw('k', new Uint8Array([0, 255]), 'image/png');
+    expect(seen.map(({ method, url, body }) => `${method} ${url} ${body}`)).toEqual([
+      'POST /kv/ {"key":"k","value":{"n":1.0},"ttl":7}',
+      'POST /kv/ {"key":"k","value":"AP8=","encoding":"base64","contentType":"image/png"}',
+    ]);
+  });
+
+  it('takes no answer of another server for a value, or for a write that was done', async () => {
+    answer = (_request, response) => {
+      response.removeHeader('meridian-region');
+      response.end('<html>');
+    };
+    const asked = client();
+    const calls = [
+      () => asked.getRaw('k'),
+      () => asked.put('k', 1),
+      () => asked.create('k', 1),
+      () => asked.delete('k'),
+    ];
+    for (const call of calls) await expect(call()).rejects.toMatchObject({ code: 'NOT_MERIDIAN', status: 200 });
+  });
+
   it('hands the tag of an answer back as a condition', async () => {
     answer = (_request, response) => response.setHeader('etag', '"v3.1"').end('{}');
     const { head } = await client().put('k', 1, { ifNoneMatch: '*', idempotencyKey: 'order 7' });
@@ -147,7 +172,7 @@ describe('MeridianClient', () => {
     answer = (_request, response) => problem(response, 404, { code: 'KEY_NOT_FOUND', detail: 'no' });
     expect(await client().get('k')).toBeUndefined();
     expect(await client().getRaw('k')).toBeUndefined();
-    expect(await client().delete('k')).toEqual({ existed: false, head: {} });
+    expect(await client().delete('k')).toEqual({ existed: false, head: { region: 'us-east' } });
     answer = (_request, response) =>
       problem(response, 404, { code: 'NAMESPACE_NOT_FOUND', detail: 'no such namespace' });
     await expect(client().get('k')).rejects.toMatchObject({ code: 'NAMESPACE_NOT_FOUND' });
@@ -209,7 +234,7 @@ describe('MeridianClient', () => {
     expect(raw).toEqual({
       bytes: new Uint8Array([0, 255]),
       contentType: 'image/png',
-      head: { context: 'c', etag: '"e"', receipt: { region: 'us-east' } },
+      head: { context: 'c', etag: '"e"', region: 'us-east', receipt: { region: 'us-east' } },
     });
   });
 

@@ -77,7 +77,7 @@ export class MeridianClient {
 
   /** The winner's own bytes, as they were written. */
   async getRaw(key: string, options: RequestOptions = {}): Promise<Api.RawValue | undefined> {
-    const answer = await this.#read(key, 'application/octet-stream', options);
+    const answer = this.#ours(await this.#read(key, 'application/octet-stream', options));
     const contentType = answer?.headers.get('content-type') ?? 'application/octet-stream';
     return answer && { bytes: answer.bytes, contentType, head: headOf(answer) };
   }
@@ -100,10 +100,23 @@ export class MeridianClient {
 
   /** @throws MeridianRequestError KEY_EXISTS where a live value is found at the chosen level. */
   async create(key: string, value: unknown, options: WriteOptions = {}): Promise<Api.Written> {
-    keyPath(this.#namespace, key);
-    const json = JSON.stringify(value) ?? 'null';
-    const body = envelope({ key: JSON.stringify(key), value: json, ttl: options.ttlSeconds });
-    return this.#write('POST', keysPath(this.#namespace), body, 'application/json', options);
+    return this.createText(key, JSON.stringify(value) ?? 'null', options);
+  }
+
+  /** Creates a JSON value given as its text, which is kept as it is. Fails as `create` does. */
+  async createText(key: string, json: string, options: WriteOptions = {}): Promise<Api.Written> {
+    return this.#create(key, { value: json }, options);
+  }
+
+  /** Creates a value of bytes. Fails as `create` does. */
+  async createRaw(
+    key: string,
+    bytes: Uint8Array,
+    contentType: string,
+    options: WriteOptions = {},
+  ): Promise<Api.Written> {
+    const value = JSON.stringify(bytes.toBase64());
+    return this.#create(key, { value, encoding: '"base64"', contentType: JSON.stringify(contentType) }, options);
   }
 
   /** Tells whether there was a live value to delete; it does not fail where there was none. */
@@ -111,7 +124,7 @@ export class MeridianClient {
     const path = keyPath(this.#namespace, key);
     const headers = writeHeaders(options);
     const answer = await this.#answer({ method: 'DELETE', path, headers }, options);
-    return { existed: found(answer) !== undefined, head: headOf(answer) };
+    return { existed: this.#ours(found(answer)) !== undefined, head: headOf(answer) };
   }
 
   /** All keys of a range in the order of their UTF-8 bytes, page after page. */
@@ -232,6 +245,12 @@ export class MeridianClient {
     return found(await this.#answer({ method: 'GET', path, headers: { accept } }, options));
   }
 
+  async #create(key: string, fields: EnvelopeTexts, options: WriteOptions): Promise<Api.Written> {
+    keyPath(this.#namespace, key);
+    const body = envelope({ key: JSON.stringify(key), ...fields, ttl: options.ttlSeconds });
+    return this.#write('POST', keysPath(this.#namespace), body, 'application/json', options);
+  }
+
   async #write(
     method: 'PUT' | 'POST',
     path: string,
@@ -241,7 +260,7 @@ export class MeridianClient {
     ttl?: number,
   ): Promise<Api.Written> {
     const headers = { 'content-type': contentType, ...writeHeaders(options) };
-    const answer = await this.#send({ method, path, body, headers, query: { ttl } }, options);
+    const answer = this.#ours(await this.#send({ method, path, body, headers, query: { ttl } }, options));
     return { isNew: answer.status === 201, head: headOf(answer) };
   }
 
@@ -275,6 +294,16 @@ export class MeridianClient {
     return answer;
   }
 
+  /** Some server's page is no value, and its 200 acknowledges nothing: a node names its region in every answer about a key. */
+  #ours<Answer extends HttpAnswer | undefined>(answer: Answer): Answer {
+    if (!answer || answer.headers.has('meridian-region')) return answer;
+    throw new MeridianRequestError(
+      answer.status,
+      'NOT_MERIDIAN',
+      `${this.endpoint} answers as no node of Meridian does`,
+    );
+  }
+
   #json(answer: HttpAnswer): unknown {
     const text = new TextDecoder().decode(answer.bytes);
     try {
@@ -289,8 +318,16 @@ export class MeridianClient {
   }
 }
 
+interface EnvelopeTexts {
+  readonly key?: string;
+  readonly value: string;
+  readonly encoding?: string;
+  readonly contentType?: string;
+  readonly ttl?: number | undefined;
+}
+
 /** An envelope of JSON texts, so that a value is sent as its writer wrote it. */
-function envelope(fields: { key?: string; value: string; ttl?: number | undefined }): string {
+function envelope(fields: EnvelopeTexts): string {
   const members = Object.entries(fields).filter(([, text]) => text !== undefined);
   return `{${members.map(([name, text]) => `"${name}":${text}`).join(',')}}`;
 }

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { PassThrough, Readable } from 'node:stream';
+import { PassThrough, Readable, Writable } from 'node:stream';
 import type { Dependencies, Output } from './dependencies.ts';
 import { run } from './program.ts';
 
@@ -16,6 +16,14 @@ export interface Setting {
   readonly isTerminal?: boolean;
   readonly serve?: Dependencies['serve'];
   readonly signals?: EventEmitter;
+  /** In place of one that gathers what is said. */
+  readonly stdout?: Output;
+}
+
+/** An output that fails with `code` at each write, and that can be written to again all the same, as `process.stdout` can. */
+export function failingOutput(code: string): Output {
+  const error = Object.assign(new Error(code), { code });
+  return new Writable({ autoDestroy: false, write: (_chunk, _encoding, done) => done(error) });
 }
 
 /** Runs one command line in this process, and gathers what it says. */
@@ -30,7 +38,7 @@ export async function runCommand(args: readonly string[], setting: Setting = {})
   }
   const code = await run(args, {
     serve: setting.serve ?? (() => Promise.reject(new Error('nothing is served here'))),
-    stdout: streams.out as Output,
+    stdout: setting.stdout ?? (streams.out as Output),
     stderr: streams.err as Output,
     stdin: Readable.from(setting.stdin === undefined ? [] : [Buffer.from(setting.stdin)]),
     env: { NO_COLOR: '1', ...setting.env },

@@ -15,10 +15,13 @@ export const EXIT_CODES_HELP = `Exit codes:
 export class CommandFailure extends Error {
   override readonly name = 'CommandFailure';
   readonly exitCode: number;
+  /** From the error table, where one fits. */
+  readonly code: string | undefined;
 
-  constructor(exitCode: number, message = '') {
+  constructor(exitCode: number, message = '', code?: string) {
     super(message);
     this.exitCode = exitCode;
+    this.code = code;
   }
 }
 
@@ -27,7 +30,8 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof SettingError) return EXIT.usage;
   if (error instanceof MeridianUnreachableError) return EXIT.unreachable;
   if (!(error instanceof MeridianRequestError)) return EXIT.failed;
-  if (error.status === 404) return EXIT.notFound;
+  // A path that is not there says nothing of the key: the endpoint is not a node's, or the node has no such part.
+  if (error.status === 404) return error.code.endsWith('_NOT_FOUND') ? EXIT.notFound : EXIT.failed;
   // A script that reads and tries again on a conflict would do so for ever: this condition can never hold.
   if (error.code === 'CONDITION_NEEDS_STRONG_NAMESPACE') return EXIT.failed;
   return error.status === 409 || error.status === 412 ? EXIT.conflict : EXIT.failed;
@@ -38,6 +42,20 @@ export function lineOf(error: unknown): string {
   if (error instanceof MeridianRequestError) return `${error.detail}${figuresText(error)} (${error.code})`;
   const message = error instanceof Error ? error.message : String(error);
   return message.split('\n')[0] ?? '';
+}
+
+/** What stderr is told: a line for eyes, or one of JSON; nothing where the failure has nothing to say. */
+export function failureText(error: unknown, isJson: boolean): string {
+  const line = lineOf(error);
+  if (line === '') return '';
+  return isJson
+    ? `${JSON.stringify({ error: line, ...programFigures(error), exitCode: exitCodeOf(error) })}\n`
+    : `meridian: ${line}\n`;
+}
+
+function programFigures(error: unknown): object {
+  if (error instanceof MeridianRequestError) return { ...error.figures, code: error.code, status: error.status };
+  return error instanceof CommandFailure && error.code !== undefined ? { code: error.code } : {};
 }
 
 function figuresText(error: MeridianRequestError): string {

@@ -62,6 +62,7 @@ export class FakeNode {
     response.writeHead(reply.status, {
       'content-type': type,
       'meridian-session': `token-${this.requests.length}`,
+      'meridian-region': this.region,
       ...reply.headers,
     });
     response.end(text);
@@ -116,9 +117,11 @@ export class FakeNode {
   }
 
   #create(body: Buffer, idOf: (key: string) => string): Reply {
-    const { key } = JSON.parse(body.toString()) as { key: string };
-    if (this.values.has(idOf(key))) return problem(409, 'KEY_EXISTS', 'The key has a live value already.');
-    this.#put(idOf(key), body, 'application/json');
+    const { key, value, encoding, contentType } = JSON.parse(body.toString()) as Record<string, string>;
+    const id = idOf(key ?? '');
+    if (this.values.has(id)) return problem(409, 'KEY_EXISTS', 'The key has a live value already.');
+    if (encoding === 'base64') this.#put(id, Buffer.from(value ?? '', 'base64'), contentType ?? '');
+    else this.#put(id, body, 'application/json');
     return { status: 201, body: { key } };
   }
 

@@ -1,8 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { runCommand, type Setting } from './command-line.testing.ts';
+import { failingOutput, runCommand, type Setting } from './command-line.testing.ts';
 import { FakeNode } from './fake-node.testing.ts';
 
 let node: FakeNode;
@@ -38,6 +40,23 @@ describe('put and get', () => {
     expect((await meridian(['get', 'photo'], { isTerminal: true })).out).toContain('<3 B of image/png');
     await meridian(['put', 'piped', '-'], { stdin: 'from stdin' });
     expect((await meridian(['get', 'piped'])).out).toBe('from stdin');
+  });
+
+  it('create what put would write: the digits, the text, the bytes', async () => {
+    const bytes = Buffer.from([0, 255, 254, 65]);
+    writeFileSync(join(folder, 'x.png'), bytes);
+    for (const args of [
+      ['n', '{"n":12345678901234567890,"x":1.0}'],
+      ['note', 'hello there'],
+      ['bytes', '--file', 'x.png'],
+      ['photo', '--file', 'x.png', '--type', 'image/png'],
+    ]) {
+      const [key, ...value] = args;
+      expect((await meridian(['put', `put ${key}`, ...value])).code).toBe(0);
+      expect((await meridian(['put', `new ${key}`, ...value, '--create'])).code).toBe(0);
+      expect(node.values.get(`default\0new ${key}`)).toEqual(node.values.get(`default\0put ${key}`));
+    }
+    expect(node.values.get('default\0new photo')).toEqual({ bytes, contentType: 'image/png' });
   });
 
   it('never let a value steer the terminal', async () => {
@@ -111,6 +130,18 @@ describe('put and get', () => {
     expect(node.requests[0]?.path).toContain('consistency=session');
     expect(node.requests[1]?.headers['meridian-session']).toBe('token-1');
     expect(readFileSync(join(folder, 's.token'), 'utf8')).toBe('token-2\n');
+    // What a refusal tells, the session has seen.
+    expect((await meridian(['put', 'k', '1', '--create', '--session', 's.token'])).code).toBe(4);
+    expect(readFileSync(join(folder, 's.token'), 'utf8')).toBe('token-3\n');
+  });
+
+  it('write nothing under a session whose token has no place', async () => {
+    for (const file of ['.', 'missing/s.token']) {
+      const { code, err } = await meridian(['put', 'k', '1', '--session', file]);
+      expect(code).toBe(2);
+      expect(err).toMatch(/^meridian: .*cannot keep a session token \((EISDIR|ENOENT)\)\n$/);
+    }
+    expect(node.requests).toEqual([]);
   });
 });
 
@@ -178,6 +209,30 @@ describe('exit codes', () => {
     expect(away.err).toMatch(/^meridian: http:\/\/127\.0\.0\.1:9 does not answer: [^\n]+\n$/);
   });
 
+  it('do not take the page of another server for an answer about a key', async () => {
+    node.intercept = () => ({ status: 404, body: { code: 'NO_SUCH_PATH', detail: 'There is nothing here.' } });
+    expect((await meridian(['get', 'k'])).code).toBe(1);
+    const page = createServer((request, response) => request.resume().on('end', () => response.end('<html>')));
+    await new Promise<void>((resolve) => page.listen(0, '127.0.0.1', resolve));
+    const endpoint = `http://127.0.0.1:${(page.address() as AddressInfo).port}`;
+    try {
+      for (const args of [
+        ['get', 'k'],
+        ['put', 'k', '1'],
+        ['put', 'k', 'text', '--create'],
+        ['delete', 'k'],
+      ])
+        expect(await meridian([...args, '--endpoint', endpoint])).toEqual({
+          code: 1,
+          out: '',
+          err: `meridian: ${endpoint} answers as no node of Meridian does (NOT_MERIDIAN)\n`,
+        });
+    } finally {
+      page.closeAllConnections();
+      page.close();
+    }
+  });
+
   it.each([
     [['get']],
     [['nope']],
@@ -193,12 +248,41 @@ describe('exit codes', () => {
     [['list', '--limit', '0']],
     [['import', 'missing.ndjson']],
     [['demo', '--engine', 'mysql']],
+    [['demo', '--data-dir', '/dev/null']],
+    [['export', '.']],
     [['serve', '--node', 'us-1']],
     [['wan', 'loss', '2']],
   ])('is 2 with one line for %j', async (args) => {
     const { code, err, out } = await meridian(args);
     expect({ code, out }).toEqual({ code: 2, out: '' });
     expect(err).toMatch(/^meridian: [^\n]+\n$/);
+  });
+
+  it('come with a line of JSON where --json is given', async () => {
+    const failure = async (...args: readonly string[]) => {
+      const { code, err, out } = await meridian([...args, '--json']);
+      expect(out).toBe('');
+      const told = JSON.parse(err) as object;
+      expect(told).toMatchObject({ error: expect.stringMatching(/./) as string, exitCode: code });
+      return told;
+    };
+    expect(await failure('get', 'none')).toMatchObject({ exitCode: 3, code: 'KEY_NOT_FOUND' });
+    expect(await failure('get')).toMatchObject({ exitCode: 2 });
+    expect(await failure('get', 'k', '--consistency', 'much')).toMatchObject({ exitCode: 2 });
+    expect(await failure('get', 'k', '--endpoint', 'http://127.0.0.1:9')).toMatchObject({ exitCode: 5 });
+    node.intercept = () => ({
+      status: 503,
+      body: { code: 'QUORUM_UNAVAILABLE', detail: 'x', required: 2, reached: 1 },
+    });
+    expect(await failure('put', 'k', '1')).toMatchObject({
+      exitCode: 1,
+      code: 'QUORUM_UNAVAILABLE',
+      status: 503,
+      required: 2,
+      reached: 1,
+    });
+    // After `--` it is a key.
+    expect((await meridian(['get', '--', '--json'])).err).toMatch(/^meridian: /);
   });
 
   it('is 0 for help, at every command', async () => {
@@ -230,6 +314,31 @@ describe('list', () => {
     expect((await meridian(['list', '--prefix', 'k1'])).out.split('\n')).toHaveLength(11);
     expect((await meridian(['list', '--limit', '2', '--values'])).out).toBe('k10\t10\nk11\t11\n');
     expect((await meridian(['list', '--limit', '25'])).out.split('\n')).toHaveLength(26);
+  });
+});
+
+describe('an output that takes nothing any more', () => {
+  beforeEach(() => {
+    for (let at = 0; at < 3_000; at++)
+      node.values.set(`default\0k${at}`, { bytes: Buffer.from('1'), contentType: 'application/json' });
+  });
+
+  it.each([['list'], ['export'], ['status --watch 0.1']])(
+    'ends %s quietly where a reader has closed it',
+    async (line) => {
+      const stdout = failingOutput('EPIPE');
+      expect(await meridian(line.split(' '), { stdout })).toEqual({ code: 0, out: '', err: '' });
+      expect(node.requests.length).toBeLessThanOrEqual(2);
+    },
+  );
+
+  it.each([['list'], ['export'], ['get k1'], ['status']])('is told by %s, in one line', async (line) => {
+    const stdout = failingOutput('ENOSPC');
+    expect(await meridian(line.split(' '), { stdout })).toEqual({
+      code: 1,
+      out: '',
+      err: 'meridian: the output cannot be written (ENOSPC)\n',
+    });
   });
 });
 

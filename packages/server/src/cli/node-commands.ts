@@ -12,7 +12,7 @@ export function addNodeCommands(root: Command, dependencies: Dependencies): void
     );
   addSettings(demo, settingsOfScope('demo'))
     .option('--no-wan', 'let the regions talk at the speed of this machine')
-    .option('--engine <ENGINE>', 'What each region stands on: lmdb, or postgres', 'lmdb')
+    .option('--engine <ENGINE>', 'what each region stands on: lmdb, or postgres', 'lmdb')
     .option('--verbose', 'show all that the nodes log, not only warnings')
     .addHelpText(
       'after',

@@ -1,9 +1,10 @@
 import { Command, CommanderError } from 'commander';
 import type { Dependencies } from './dependencies.ts';
-import { EXIT, EXIT_CODES_HELP, exitCodeOf, lineOf } from './exit-codes.ts';
+import { CommandFailure, EXIT, EXIT_CODES_HELP, exitCodeOf, failureText } from './exit-codes.ts';
 import { addKeyCommands } from './key-commands.ts';
 import { addNodeCommands } from './node-commands.ts';
 import { addOperatorCommands } from './operator-commands.ts';
+import { failureOf, watchOutput } from './output/broken-outputs.ts';
 import { styleFor } from './output/style.ts';
 
 const INTRODUCTION = `Meridian, a geo-distributed key-value store.
@@ -20,7 +21,7 @@ First steps:
 ${EXIT_CODES_HELP}`;
 
 /** The command line. Commands load what they need when they run, so that help is quick. */
-export function program(dependencies: Dependencies): Command {
+export function program(dependencies: Dependencies, isJson = false): Command {
   const root = new Command('meridian')
     .description(INTRODUCTION)
     .version(dependencies.version, '-V, --version', 'print the version')
@@ -31,13 +32,7 @@ export function program(dependencies: Dependencies): Command {
     .configureOutput({
       writeOut: (text) => void dependencies.stdout.write(text),
       writeErr: (text) => void dependencies.stderr.write(text),
-      outputError: (text, write) =>
-        write(
-          `meridian: ${text
-            .trimEnd()
-            .replace(/^error: /, '')
-            .replaceAll(/\s*\n\s*/g, ' ')}\n`,
-        ),
+      outputError: (text, write) => write(failureText(new CommandFailure(EXIT.usage, usageLine(text)), isJson)),
       getOutHelpWidth: () => Math.min(100, dependencies.stdout.columns ?? 80),
       getErrHelpWidth: () => Math.min(100, dependencies.stderr.columns ?? 80),
       getOutHasColors: () => styleFor(dependencies.stdout, dependencies.env)('bold', '') !== '',
@@ -61,26 +56,34 @@ export function program(dependencies: Dependencies): Command {
  * stands in one line on stderr by then.
  */
 export async function run(argv: readonly string[], dependencies: Dependencies): Promise<number> {
-  ignoreClosedPipe(dependencies);
+  const { stdout, stderr } = dependencies;
+  for (const output of [stdout, stderr]) watchOutput(output);
+  const isJson = asksForJson(argv);
   try {
-    await program(dependencies).parseAsync([...argv], { from: 'user' });
+    await program(dependencies, isJson).parseAsync([...argv], { from: 'user' });
+    const broken = await failureOf(stdout);
+    if (broken) throw new CommandFailure(EXIT.failed, `the output cannot be written (${broken.code})`);
     return EXIT.done;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
-    const line = lineOf(error);
-    if (line !== '') dependencies.stderr.write(`meridian: ${line}\n`);
-    if (isTracing(dependencies) && error instanceof Error) dependencies.stderr.write(`${error.stack}\n`);
+    stderr.write(failureText(error, isJson));
+    if (isTracing(dependencies) && error instanceof Error) stderr.write(`${error.stack}\n`);
     return exitCodeOf(error);
   }
 }
 
-/** `meridian list | head` closes the pipe; that is no failure. */
-function ignoreClosedPipe({ stdout, stderr }: Dependencies): void {
-  for (const output of [stdout, stderr]) {
-    output.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-    });
-  }
+/** Asked of the words themselves: a command line that is wrong elsewhere is told as JSON too. */
+function asksForJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--');
+  return (end < 0 ? argv : argv.slice(0, end)).includes('--json');
+}
+
+/** What commander says of a wrong command line, in one line. */
+function usageLine(text: string): string {
+  return text
+    .trimEnd()
+    .replace(/^error: /, '')
+    .replaceAll(/\s*\n\s*/g, ' ');
 }
 
 function isTracing({ env }: Dependencies): boolean {

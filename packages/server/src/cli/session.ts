@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { MeridianClient } from '@meridian/client/client';
 import type { Level, Receipt } from '@meridian/client/types';
@@ -6,6 +6,7 @@ import { readSettings } from '../config/read-settings.ts';
 import { SettingError } from '../config/setting-error.ts';
 import type { SettingName, Settings } from '../config/settings.ts';
 import type { Dependencies, Output } from './dependencies.ts';
+import { isOpen } from './output/broken-outputs.ts';
 import { type Style, styleFor } from './output/style.ts';
 
 /** Flags that client commands share, as commander gives them. */
@@ -48,17 +49,17 @@ export async function withClient<Result>(
     flags,
     dependencies,
   );
+  const token = file === undefined ? undefined : tokenIn(file);
   const receipts: Receipt[] = [];
   const client = new MeridianClient({
     ...settings,
     ...levelOf(file !== undefined && flags.consistency === undefined ? 'session' : consistency),
     receipt: (flags.receipt || flags.explain) === true && ((receipt) => receipts.push(receipt)),
-    session: (file !== undefined && tokenIn(file)) || true,
+    session: token || true,
     ...(parse ? { parse } : {}),
   });
-  const result = await work(client, receipts);
-  if (file !== undefined && client.session !== undefined) writeFileSync(file, `${client.session}\n`, { mode: 0o600 });
-  return result;
+  // What a refusal has shown (a key that exists) is part of the session too.
+  return await work(client, receipts).finally(() => keepToken(file, client.session));
 }
 
 /** Only a level that somebody has named is asked for: a namespace may promise more than any default would. */
@@ -66,11 +67,22 @@ function levelOf(consistency: Level | undefined): { readonly consistency?: Level
   return consistency === undefined ? {} : { consistency };
 }
 
-function tokenIn(file: string): string | undefined {
-  if (!existsSync(file)) return undefined;
-  const token = readFileSync(file, 'utf8').trim();
+/** Opens the file for writing, too: that it takes no token must be known before something is written under the session. */
+function tokenIn(file: string): string {
+  let token: string;
+  try {
+    const descriptor = openSync(file, 'a+', 0o600);
+    token = readFileSync(descriptor, 'utf8').trim();
+    closeSync(descriptor);
+  } catch (error) {
+    throw new SettingError(file, `cannot keep a session token (${(error as NodeJS.ErrnoException).code})`);
+  }
   if (!/^[\w-]*$/.test(token)) throw new SettingError(file, 'holds no session token');
   return token;
+}
+
+function keepToken(file: string | undefined, token: string | undefined): void {
+  if (file !== undefined && token !== undefined) writeFileSync(file, `${token}\n`, { mode: 0o600 });
 }
 
 /** A client of one node, for commands that speak with all of them. */
@@ -88,7 +100,7 @@ export function styles({ stdout, stderr, env }: Dependencies): { out: Style; err
 
 /** Writes, and waits until it is taken, so that a slow reader bounds what is held in memory. */
 export async function print(output: Output, text: string | Uint8Array): Promise<void> {
-  if (output.write(text) || output.destroyed) return;
+  if (!isOpen(output) || output.write(text) || !isOpen(output)) return;
   await new Promise<void>((resolveWait) => {
     const done = () => {
       for (const event of ['drain', 'close', 'error']) output.off(event, done);

@@ -1,13 +1,19 @@
+import { EventEmitter } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { runCommand } from './command-line.testing.ts';
 import { FakeNode } from './fake-node.testing.ts';
 import { chunksOf } from './transfer/chunks.ts';
 import { linesOf } from './transfer/lines.ts';
+import { startProgress } from './transfer/progress.ts';
 import { parseRow } from './transfer/row.ts';
+
+const HIDE_CURSOR = '\u001b[?25l';
+const SHOW_CURSOR = '\u001b[?25h';
 
 let node: FakeNode;
 let folder: string;
@@ -63,6 +69,38 @@ describe('import and export', () => {
     expect([...node.values.keys()]).toEqual(['default\0a', 'default\0d']);
   });
 
+  it('keep a row that failed as it can be imported again', async () => {
+    const row = '{"key":"a", "value":{"n":12345678901234567890}}';
+    for (const [prefix, kept] of [
+      ['', row],
+      ['p:', row.replace('"a"', '"p:a"')],
+    ] as const) {
+      node.intercept = () => ({
+        status: 200,
+        body: { results: [{ status: 400, code: 'INVALID_BODY', detail: 'no' }] },
+      });
+      writeFileSync(join(folder, 'in.ndjson'), row);
+      await meridian('import', 'in.ndjson', '--errors', 'bad.ndjson', '--prefix', prefix);
+      expect(JSON.parse(file('bad.ndjson'))).toMatchObject({ line: 1, row: kept });
+    }
+  });
+
+  it('tell what was written before an import was broken off', async () => {
+    const rows = Array.from({ length: 1_200 }, (_, at) => `{"key":"k${at}","value":1}\n`);
+    writeFileSync(join(folder, 'in.ndjson'), rows.join(''));
+    node.intercept = (_method, url, body) =>
+      url.pathname.endsWith('batch') && body.includes('"k1100"')
+        ? { status: 404, body: { code: 'NAMESPACE_NOT_FOUND', detail: 'it was dropped' } }
+        : undefined;
+    const { code, out, err } = await meridian('import', 'in.ndjson', '--json');
+    expect(code).toBe(3);
+    expect(JSON.parse(out)).toMatchObject({ written: 1_000, failed: 0 });
+    expect(JSON.parse(err)).toMatchObject({ code: 'NAMESPACE_NOT_FOUND' });
+    // Nothing is told of an import that did not begin.
+    const { out: nothing, err: line } = await meridian('import', 'in.ndjson', '--endpoint', 'ftp://x', '--json');
+    expect([nothing, line.split('\n').length]).toEqual(['', 2]);
+  });
+
   it('try again what failed for the moment, and only that', async () => {
     let calls = 0;
     node.intercept = (_method, url) => {
@@ -108,6 +146,31 @@ describe('import and export', () => {
     expect((await meridian('export', 'out.ndjson')).code).toBe(1);
     expect(existsSync(join(folder, 'out.ndjson'))).toBe(false);
     expect(existsSync(join(folder, 'out.ndjson.partial'))).toBe(false);
+  });
+});
+
+function told(output: PassThrough): string {
+  const pieces: Buffer[] = [];
+  for (let piece = output.read() as Buffer | null; piece; piece = output.read() as Buffer | null) pieces.push(piece);
+  return Buffer.concat(pieces).toString();
+}
+
+describe('the bar of a transfer', () => {
+  it('leaves a signal to end the process, with the cursor back', () => {
+    const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
+    const signals = new EventEmitter();
+    const stderr = Object.assign(new PassThrough(), { isTTY: true, columns: 80 });
+    const progress = startProgress({ stderr, signals }, 'import', 100);
+    try {
+      expect(told(stderr)).toContain(HIDE_CURSOR);
+      signals.emit('SIGINT');
+      expect(kill.mock.calls).toEqual([[process.pid, 'SIGINT']]);
+      expect(told(stderr)).toContain(SHOW_CURSOR);
+      expect(signals.eventNames()).toEqual([]);
+    } finally {
+      progress.stop();
+      kill.mockRestore();
+    }
   });
 });
 

@@ -1,11 +1,13 @@
-import { renameSync, rmSync } from 'node:fs';
+import { renameSync, rmSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
 import type { MeridianClient } from '@meridian/client/client';
 import { parseExact } from '@meridian/client/exact-json';
 import type { ListedKey } from '@meridian/client/types';
+import { SettingError } from '../../config/setting-error.ts';
 import type { Dependencies, Output } from '../dependencies.ts';
+import { isOpen } from '../output/broken-outputs.ts';
 import { countText, durationText, plural } from '../output/figures.ts';
 import { type ClientFlags, print, printLine, withClient } from '../session.ts';
 import { openForWriting } from '../transfer/open-for-writing.ts';
@@ -38,6 +40,8 @@ export async function exportRows(
         : writeRows(client, dependencies.stdout, flags, dependencies),
     parseExact,
   );
+  // A reader that has gone away has read enough, and not what the summary would say.
+  if (!isFile && !isOpen(dependencies.stdout)) return;
   const tookMs = Math.round(performance.now() - startedMs);
   if (flags.json && isFile) {
     await printLine(dependencies.stdout, JSON.stringify({ ...exported, tookMs }));
@@ -62,9 +66,11 @@ async function toFile(
   dependencies: Dependencies,
 ): Promise<Exported> {
   const partial = `${path}.partial`;
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw new SettingError(shown, 'is a folder');
   const stream = await openForWriting(partial, shown);
   try {
     const exported = await writeRows(client, stream, flags, dependencies);
+    // Tells of a write that failed, too.
     stream.end();
     await finished(stream);
     const handle = await open(partial, 'r+');
@@ -85,7 +91,7 @@ async function writeRows(
   flags: ExportFlags,
   dependencies: Dependencies,
 ): Promise<Exported> {
-  const progress: Progress = startProgress(dependencies.stderr, 'export', undefined);
+  const progress: Progress = startProgress(dependencies, 'export', undefined);
   const exported: Exported = { rows: 0, conflicts: 0 };
   const range = { ...(flags.prefix === undefined ? {} : { prefix: flags.prefix }), pageSize: PAGE_SIZE, values: true };
   let cursor: string | undefined;
@@ -96,9 +102,8 @@ async function writeRows(
       exported.rows += rows.length;
       exported.conflicts += page.items.filter((item) => item.conflict).length;
       if (rows.length > 0) await print(output, `${rows.join('\n')}\n`);
-      if (output.errored) throw output.errored;
       progress.update(0, exported.rows);
-      cursor = output.destroyed ? undefined : page.cursor;
+      cursor = isOpen(output) ? page.cursor : undefined;
     } while (cursor !== undefined);
   } finally {
     progress.stop();

@@ -45,7 +45,7 @@ async function failNotFound(
   dependencies: Dependencies,
 ): Promise<never> {
   await printReceipt(receipt, flags, dependencies);
-  throw new CommandFailure(EXIT.notFound, `${JSON.stringify(key)} is not found`);
+  throw new CommandFailure(EXIT.notFound, `${JSON.stringify(key)} is not found`, 'KEY_NOT_FOUND');
 }
 
 async function printForEyes(entry: ReadEntry, dependencies: Dependencies): Promise<void> {

@@ -13,6 +13,7 @@ import { type Chunk, chunksOf } from '../transfer/chunks.ts';
 import { linesOf } from '../transfer/lines.ts';
 import { openForWriting } from '../transfer/open-for-writing.ts';
 import { type Progress, startProgress } from '../transfer/progress.ts';
+import { rowText } from '../transfer/row.ts';
 import { sendChunk } from '../transfer/send-chunk.ts';
 
 interface ImportFlags extends ClientFlags {
@@ -68,18 +69,22 @@ export async function importRows(
       ? undefined
       : await openForWriting(resolve(dependencies.folder, flags.errors), flags.errors);
   const failures = new Failures(errorsFile, dependencies);
-  const progress = startProgress(dependencies.stderr, 'import', source.bytes);
+  const progress = startProgress(dependencies, 'import', source.bytes);
   const startedMs = performance.now();
-  let written = 0;
+  const tally = { written: 0 };
+  let isWhole = false;
   try {
-    written = await withClient(flags, dependencies, (client) =>
-      sendAll(client, source, { inFlightMax, prefix: flags.prefix ?? '', progress, failures }),
+    await withClient(flags, dependencies, (client) =>
+      sendAll(client, source, { inFlightMax, prefix: flags.prefix ?? '', progress, failures, tally }),
     );
+    isWhole = true;
   } finally {
     progress.stop();
     await failures.close();
+    // Of an import that was broken off too: what is written stays written.
+    if (isWhole || tally.written > 0)
+      await printSummary(tally.written, failures.count, performance.now() - startedMs, flags, dependencies);
   }
-  await printSummary(written, failures.count, performance.now() - startedMs, flags, dependencies);
   if (failures.count > 0) throw new CommandFailure(EXIT.failed);
 }
 
@@ -88,6 +93,8 @@ interface Sending {
   readonly prefix: string;
   readonly progress: Progress;
   readonly failures: Failures;
+  /** Rows that were acknowledged. */
+  readonly tally: { written: number };
 }
 
 /**
@@ -97,16 +104,15 @@ interface Sending {
 async function sendAll(
   client: MeridianClient,
   source: Source,
-  { inFlightMax, prefix, progress, failures }: Sending,
-): Promise<number> {
+  { inFlightMax, prefix, progress, failures, tally }: Sending,
+): Promise<void> {
   const inFlight = new Map<Promise<void>, Chunk>();
-  let written = 0;
   let broken: { error: unknown } | undefined;
   const send = async (chunk: Chunk) => {
     const failed = await sendChunk(client, chunk.rows, sleep);
-    for (const { row, code, detail } of failed) await failures.add(row.line, code, detail, row.operation);
-    written += chunk.rows.length - failed.length;
-    progress.update(chunk.end, written);
+    for (const { row, code, detail } of failed) await failures.add(row.line, code, detail, rowText(row));
+    tally.written += chunk.rows.length - failed.length;
+    progress.update(chunk.end, tally.written);
   };
   const start = (chunk: Chunk) => {
     const sent: Promise<void> = send(chunk)
@@ -128,7 +134,6 @@ async function sendAll(
   }
   await Promise.all(inFlight.keys());
   if (broken) throw broken.error;
-  return written;
 }
 
 async function sourceOf(file: string | undefined, { folder, stdin }: Dependencies): Promise<Source> {

@@ -2,6 +2,7 @@ import { parseExact } from '@meridian/client/exact-json';
 import type { ListedKey } from '@meridian/client/types';
 import { SettingError } from '../../config/setting-error.ts';
 import type { Dependencies } from '../dependencies.ts';
+import { isOpen } from '../output/broken-outputs.ts';
 import { printable } from '../output/printable.ts';
 import { type ClientFlags, print, styles, withClient } from '../session.ts';
 
@@ -31,7 +32,7 @@ export async function list(flags: ListFlags, dependencies: Dependencies): Promis
     async (client) => {
       let left = limit;
       for await (const item of client.list(range)) {
-        if (dependencies.stdout.destroyed) return;
+        if (!isOpen(dependencies.stdout)) return;
         await print(dependencies.stdout, `${lineFor(item, flags, dependencies)}\n`);
         if (--left === 0) return;
       }

@@ -41,23 +41,30 @@ async function write(
   flags: PutFlags,
   argument: string | undefined,
 ): Promise<Written> {
+  if (flags.create && flags.ifMatch !== undefined)
+    throw new CommandFailure(EXIT.usage, '--create wants no value there, --if-match a certain one: give one of them');
   const options = { ...ttlOf(flags), ...conditionsOf(flags) };
-  const text = jsonText(bytes);
-  const isFile = flags.file !== undefined || argument === '-';
-  if (flags.create) {
-    if (flags.ifMatch !== undefined)
-      throw new CommandFailure(EXIT.usage, '--create wants no value there, --if-match a certain one: give one of them');
-    if (flags.type !== undefined) throw new CommandFailure(EXIT.usage, '--create takes JSON and text only, not --type');
-    return client.create(key, text === undefined ? new TextDecoder().decode(bytes) : JSON.parse(text), options);
-  }
-  if (flags.type === 'application/json') {
-    if (text === undefined) throw new CommandFailure(EXIT.usage, 'the value is not JSON, as --type says');
-    return client.putText(key, text, options);
-  }
-  if (flags.type !== undefined) return client.putRaw(key, bytes, flags.type, options);
-  if (text !== undefined) return client.putText(key, text, options);
-  const type = isFile && !isText(bytes) ? 'application/octet-stream' : 'text/plain;charset=utf-8';
-  return client.putRaw(key, bytes, type, options);
+  const value = keptAs(bytes, flags, argument);
+  if ('json' in value)
+    return flags.create ? client.createText(key, value.json, options) : client.putText(key, value.json, options);
+  return flags.create
+    ? client.createRaw(key, bytes, value.type, options)
+    : client.putRaw(key, bytes, value.type, options);
+}
+
+/** What the bytes are kept as: the text of a JSON value, or bytes of a media type. */
+function keptAs(
+  bytes: Uint8Array,
+  { file, type }: PutFlags,
+  argument: string | undefined,
+): { readonly json: string } | { readonly type: string } {
+  const isJson = type === undefined || type === 'application/json';
+  const json = isJson ? jsonText(bytes) : undefined;
+  if (json !== undefined) return { json };
+  if (type === 'application/json') throw new CommandFailure(EXIT.usage, 'the value is not JSON, as --type says');
+  if (type !== undefined) return { type };
+  const isFile = file !== undefined || argument === '-';
+  return { type: isFile && !isText(bytes) ? 'application/octet-stream' : 'text/plain;charset=utf-8' };
 }
 
 async function bytesOf(

@@ -3,6 +3,7 @@ import type { Health, NodeStatus, RegionStatus, Standing } from '@meridian/clien
 import { wanPlace } from '../../config/wan-places.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { lineOf } from '../exit-codes.ts';
+import { isOpen } from '../output/broken-outputs.ts';
 import { bytesText, coordinatesText, countText, durationText } from '../output/figures.ts';
 import type { Style } from '../output/style.ts';
 import { type Column, table } from '../output/table.ts';
@@ -59,7 +60,7 @@ async function watch(client: MeridianClient, flags: StatusFlags, dependencies: D
   const stopping = new AbortController();
   const stopped = stopSignal(signals).then(() => stopping.abort());
   if (stdout.isTTY) await print(stdout, '\u001b[2J');
-  while (!stopping.signal.aborted && !stdout.destroyed) {
+  while (!stopping.signal.aborted && isOpen(stdout)) {
     const seen = await look(client).catch((error: unknown) => error as Error);
     const isFailure = seen instanceof Error;
     const text = flags.json

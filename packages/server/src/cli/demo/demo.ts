@@ -35,7 +35,7 @@ export async function demo(flags: DemoFlags, dependencies: Dependencies): Promis
   const { regions, basePort, dataDir } = settingsFor(['regions', 'basePort', 'dataDir'], flags, dependencies);
   const folder = resolve(dependencies.folder, dataDir);
   const places = placesOf(regions);
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const unlock = lockFolder(folder);
   try {
     const file = prepareDemo({ places, basePort, dataDir: folder, engine });
@@ -50,6 +50,17 @@ export async function demo(flags: DemoFlags, dependencies: Dependencies): Promis
     }
   } finally {
     unlock();
+  }
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw new SettingError(
+      '--data-dir',
+      `${folder} cannot be made a folder (${(error as NodeJS.ErrnoException).code})`,
+    );
   }
 }
 

@@ -1,5 +1,5 @@
 import { Presets, SingleBar } from 'cli-progress';
-import type { Output } from '../dependencies.ts';
+import type { Dependencies, Output, SignalSource } from '../dependencies.ts';
 import { bytesText, countText, durationText } from '../output/figures.ts';
 
 export interface Progress {
@@ -14,11 +14,17 @@ const LINE_EVERY_MS = 5_000;
  * Shows how far a transfer is: a bar with rate and time left on a terminal, a line every five seconds elsewhere. A total
  * in bytes; `undefined` where it is not known.
  */
-export function startProgress(output: Output, what: string, totalBytes: number | undefined): Progress {
-  return output.isTTY ? bar(output, what, totalBytes) : lines(output, what, totalBytes);
+export function startProgress(
+  { stderr, signals }: Pick<Dependencies, 'stderr' | 'signals'>,
+  what: string,
+  totalBytes: number | undefined,
+): Progress {
+  return stderr.isTTY ? bar(stderr, signals, what, totalBytes) : lines(stderr, what, totalBytes);
 }
 
-function bar(output: Output, what: string, totalBytes: number | undefined): Progress {
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+function bar(output: Output, signals: SignalSource, what: string, totalBytes: number | undefined): Progress {
   const startedMs = performance.now();
   const format =
     totalBytes === undefined
@@ -33,8 +39,8 @@ function bar(output: Output, what: string, totalBytes: number | undefined): Prog
       barsize: 24,
       fps: 10,
       linewrap: false,
-      // A signal ends the process as ever; the cursor comes back by `stop`.
-      gracefulExit: true,
+      // It would take the signal for itself, and let the transfer go on unseen.
+      gracefulExit: false,
     },
     Presets.shades_classic,
   );
@@ -48,10 +54,26 @@ function bar(output: Output, what: string, totalBytes: number | undefined): Prog
       elapsed: durationText(Math.round(elapsedMs)),
     };
   };
+  /** A signal ends the process as ever, after the terminal has its cursor back. */
+  const listeners = SIGNALS.map(
+    (signal) =>
+      [
+        signal,
+        () => {
+          stop();
+          process.kill(process.pid, signal);
+        },
+      ] as const,
+  );
+  const stop = () => {
+    for (const [signal, listener] of listeners) signals.off(signal, listener);
+    single.stop();
+  };
+  for (const [signal, listener] of listeners) signals.on(signal, listener);
   single.start(totalBytes ?? 1, 0, payload(0, 0));
   return {
     update: (done, rows) => single.update(totalBytes === undefined ? 0 : done, payload(done, rows)),
-    stop: () => single.stop(),
+    stop,
   };
 }
 

@@ -33,9 +33,16 @@ export function parseRow(text: string, prefix: string): ParsedRow {
   };
 }
 
+const OPERATION = '{"op":"put",';
+
 /** The row is the operation but for its name. Its own text goes on, so that the value is not written anew. */
 function operationOf(text: string): string {
-  return `{"op":"put",${text.trimStart().slice(1)}`;
+  return OPERATION + text.trimStart().slice(1);
+}
+
+/** The row of an operation, under the key it has there: what `import` takes again, without a prefix. */
+export function rowText({ operation }: Row): string {
+  return `{${operation.slice(OPERATION.length)}`;
 }
 
 /** The key is at the beginning of what `export` writes; where it is not, it is moved there. */
@@ -44,6 +51,6 @@ function prefixed(row: Record<string, unknown>, text: string, prefix: string): s
   const rest = start?.[0] === undefined ? undefined : text.slice(start[0].length);
   // A second "key" later in the row would win over the first.
   if (rest !== undefined && !rest.includes('"key"'))
-    return `{"op":"put","key":${JSON.stringify(prefix + row.key)}${rest}`;
+    return `${OPERATION}"key":${JSON.stringify(prefix + row.key)}${rest}`;
   return JSON.stringify({ op: 'put', ...(parseExact(text) as object), key: prefix + row.key });
 }
