@@ -1,5 +1,6 @@
 import type { RegionName, StoreId } from '@meridian/core/ids';
 import type { CancelTimer } from '../ports/clock.ts';
+import type { Store } from '../ports/store.ts';
 import { inBackground } from './background.ts';
 import type { NodeState } from './node-state.ts';
 import type { Peer } from './peers.ts';
@@ -7,20 +8,45 @@ import type { Sync } from './sync.ts';
 
 /** After a peer's store was replaced, how long until the others compare what they have of the lost one. */
 const COMPARE_AFTER_MS = 5_000;
-/** How soon again where a region could not be reached. */
+/** How soon again where a region could not be reached; and how often the note is looked at. */
 const COMPARE_AGAIN_MS = 15_000;
 const COMPARE_TIMEOUT_MS = 30_000;
-/** The regions still owed, kept on disk: the store that was replaced is known by now, and gives no occasion to find it out again. */
+/**
+ * The regions still owed, kept on disk: the store that was replaced is known by now, and gives no occasion to find it out again.
+ * With them stands how often any was added, as `#3`: a comparison that began before a region was added once more does not
+ * settle that.
+ */
 const OWED_NOTE = 'comparisons-owed';
+
+/** Has a store compare itself with these regions as soon as they can be reached. Durable when it resolves. */
+export async function oweComparisons(store: Store, regions: readonly RegionName[]): Promise<void> {
+  for (let isNoted = false; !isNoted; ) {
+    const before = store.note(OWED_NOTE);
+    const { owed, added } = owedBy(before);
+    isNoted = await store.replaceNote(OWED_NOTE, before, noteOf(new Set([...owed, ...regions]), added + 1));
+    // Of a shared store another node has written it, and this one may not have heard of that.
+    if (!isNoted) await store.shared?.refresh();
+  }
+}
+
+function owedBy(note: string | undefined): { readonly owed: ReadonlySet<string>; readonly added: number } {
+  const words = (note ?? '').split(' ').filter((word) => word !== '');
+  const added = words.find((word) => word.startsWith('#'));
+  return { owed: new Set(words.filter((word) => word !== added)), added: Number(added?.slice(1) ?? 0) };
+}
+
+function noteOf(owed: ReadonlySet<string>, added: number): string {
+  return [`#${added}`, ...owed].join(' ');
+}
 
 /**
  * The comparisons that this store owes. What the others have of a lost store's writes differs, and no stream brings it: so
- * each compares itself with every region once a store was replaced.
+ * each compares itself with every region once a store was replaced. Likewise with records from outside that a replica missed.
  */
 export class Comparing {
   readonly #state: NodeState;
   readonly #sync: Sync;
-  /** Regions that this store has not compared itself with since a store was last replaced. */
+  /** Likewise, should the disk refuse the note. */
   readonly #owed = new Set<RegionName>();
   #cancelTimer: CancelTimer = () => {};
   #isStopped = false;
@@ -32,10 +58,7 @@ export class Comparing {
 
   /** Goes on with what was owed when this store was last closed, or died. */
   start(): void {
-    const owed = this.#state.store.note(OWED_NOTE) ?? '';
-    const { regions } = this.#state.placement.layout;
-    for (const { name } of regions) if (owed.split(' ').includes(name)) this.#owed.add(name);
-    if (this.#owed.size > 0) this.#compareAfter(COMPARE_AFTER_MS);
+    this.#compareAfter(this.#regionsOwed().length > 0 ? COMPARE_AFTER_MS : COMPARE_AGAIN_MS);
   }
 
   stop(): void {
@@ -44,40 +67,57 @@ export class Comparing {
   }
 
   onStoreReplaced(peer: Peer, former: StoreId): void {
-    const { metrics, log, placement } = this.#state;
+    const { metrics, log, placement, store } = this.#state;
     metrics.storesReplaced += 1;
     const figures = { peer: peer.node, former, now: peer.storeId };
     log.warn(figures, 'the store of a peer was replaced; the others will compare what they have of it');
-    for (const { name } of placement.layout.regions) this.#owed.add(name);
-    inBackground(log, 'comparing', this.#keep());
+    const regions = placement.layout.regions.map(({ name }) => name);
+    for (const region of regions) this.#owed.add(region);
+    inBackground(log, 'comparing', oweComparisons(store, regions));
     this.#compareAfter(COMPARE_AFTER_MS);
   }
 
-  #keep(): Promise<void> {
-    return this.#state.store.setNote(OWED_NOTE, [...this.#owed].join(' '));
+  #regionsOwed(): readonly RegionName[] {
+    const { store, placement } = this.#state;
+    const { owed } = owedBy(store.note(OWED_NOTE));
+    return placement.layout.regions.map(({ name }) => name).filter((name) => owed.has(name) || this.#owed.has(name));
   }
 
   #compareAfter(delayMs: number): void {
     this.#cancelTimer();
     if (this.#isStopped) return;
     const { clock, log } = this.#state;
-    this.#cancelTimer = clock.timer(delayMs, () => inBackground(log, 'comparing', this.#compareAll()));
+    this.#cancelTimer = clock.timer(delayMs, () => {
+      const compared = this.#compareAll().finally(() => this.#compareAfter(COMPARE_AGAIN_MS));
+      inBackground(log, 'comparing', compared);
+    });
   }
 
   /** A region that cannot be compared with now still owes it later: it may be the one that has what others lack. */
   async #compareAll(): Promise<void> {
-    const { placement, peers, self, log } = this.#state;
+    const { placement, peers, self, log, store } = this.#state;
     const options = { requestId: 'compare', level: 'eventual', timeoutMs: COMPARE_TIMEOUT_MS } as const;
-    for (const region of [...this.#owed]) {
+    for (const region of this.#regionsOwed()) {
       const others = placement.storesOf(region).filter(({ name }) => name !== self.store);
       if (this.#isStopped || !others.every(({ name }) => peers.isStoreLive(name))) continue;
       this.#owed.delete(region);
-      await this.#sync.run(region, undefined, options).catch((error: unknown) => {
+      const before = store.note(OWED_NOTE);
+      try {
+        await this.#sync.run(region, undefined, options);
+      } catch (error) {
         this.#owed.add(region);
         log.warn({ peerRegion: region, reason: (error as Error).message }, 'comparing with a region failed');
-      });
+        continue;
+      }
+      if (!this.#isStopped) await this.#settle(region, before);
     }
-    if (this.#owed.size > 0) this.#compareAfter(COMPARE_AGAIN_MS);
-    if (!this.#isStopped) await this.#keep();
+  }
+
+  /** Not where anything was added meanwhile: then it is compared once more. */
+  async #settle(region: RegionName, before: string | undefined): Promise<void> {
+    const { owed, added } = owedBy(before);
+    if (!owed.has(region)) return;
+    const left = new Set([...owed].filter((name) => name !== region));
+    await this.#state.store.replaceNote(OWED_NOTE, before, noteOf(left, added));
   }
 }

@@ -1,9 +1,17 @@
 import { sequenceIn, type VersionVector } from '@meridian/core/causality/version-vector';
 import { coversSession, type SessionToken } from '@meridian/core/coordination/session';
-import { NO_SEQUENCE, type RecordKey, type Sequence, type StoreId } from '@meridian/core/ids';
+import {
+  NO_SEQUENCE,
+  type RecordKey,
+  type Sequence,
+  type StoreId,
+  type StoreName,
+  storeNameOf,
+} from '@meridian/core/ids';
 import type { Clock } from '../ports/clock.ts';
 import type { Store } from '../ports/store.ts';
 import type { Catalog } from './catalog.ts';
+import type { Peers } from './peers.ts';
 import type { PlantedBugs } from './planted-bugs.ts';
 
 interface Waiter {
@@ -15,13 +23,15 @@ interface Waiter {
 export class Coverage {
   readonly #store: Store;
   readonly #catalog: Catalog;
+  readonly #peers: Peers;
   readonly #clock: Clock;
   readonly #bugs: PlantedBugs;
   readonly #waiters = new Set<Waiter>();
 
-  constructor(store: Store, catalog: Catalog, clock: Clock, bugs: PlantedBugs) {
+  constructor(store: Store, catalog: Catalog, peers: Peers, clock: Clock, bugs: PlantedBugs) {
     this.#store = store;
     this.#catalog = catalog;
+    this.#peers = peers;
     this.#clock = clock;
     this.#bugs = bugs;
   }
@@ -48,12 +58,38 @@ export class Coverage {
   #isCovered(appliedOf: (store: StoreId) => Sequence, key: RecordKey, token: SessionToken): boolean {
     if (token.size === 0 || this.#bugs.has('session-not-covered')) return true;
     const replicas = this.#catalog.replicas(key);
-    return coversSession(appliedOf, token, (name) => replicas.some((replica) => replica.store === name));
+    return this.#covers(appliedOf, token, (name) => replicas.some((replica) => replica.store === name));
   }
 
-  /** For a listing: all stores matter. */
-  isCoveredForAll(token: SessionToken): boolean {
-    return coversSession(this.appliedOf, token, () => true);
+  /** Likewise for a listing: `matters` tells of which stores there may be keys in it. */
+  isCoveredOf(token: SessionToken, matters: (store: StoreName) => boolean): boolean {
+    return this.#covers(this.appliedOf, token, matters);
+  }
+
+  #covers(
+    appliedOf: (store: StoreId) => Sequence,
+    token: SessionToken,
+    matters: (store: StoreName) => boolean,
+  ): boolean {
+    if (coversSession(appliedOf, token, matters)) return true;
+    const ours = new Map([...token].filter(([id]) => !this.#isFromOutside(id)));
+    return ours.size < token.size && coversSession(appliedOf, ours, matters);
+  }
+
+  /**
+   * Whether writes under this id can only have come as records from outside: of a former cluster whose stores had the same
+   * names. No stream brings them, so nobody could ever claim them. Where any store has not been heard of yet it may be one that
+   * has had a write of this id from its own stream.
+   */
+  #isFromOutside(id: StoreId): boolean {
+    const name = storeNameOf(id);
+    const current = name === storeNameOf(this.#store.id) ? this.#store.id : this.#peers.ofStore(name)?.storeId;
+    if (current === undefined || current === id || this.appliedOf(id) > 0) return false;
+    for (const [, nodes] of this.#peers.otherStores()) {
+      if (!nodes.some(({ storeId }) => storeId !== undefined)) return false;
+      if (nodes.some(({ applied }) => sequenceIn(applied, id) > 0)) return false;
+    }
+    return true;
   }
 
   /** Resolves once this store covers the token, or with `false` when the time is over. */

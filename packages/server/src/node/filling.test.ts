@@ -193,6 +193,43 @@ describe('a wiped store of five, three of which hold a namespace', () => {
     }));
 });
 
+describe('a wiped store of five, four of which hold a namespace', () => {
+  it('does not take over what the one that holds none of it claims of a store that is away', () =>
+    onCluster(FIVE_STORES, async (cluster) => {
+      const others = ['us-1', 'eu-1', 'ap-1'];
+      await cluster.node('us-1').putNamespace('four', { placement: { us: 1, eu: 1, ap: 1, af: 1 } }, optionsOf());
+      await cluster.settle();
+      for (const node of others) cluster.split(node, 'af-1');
+      await cluster.put('af-1', 'deed', 'signed', { in: 'four' });
+      // sa-1, which holds nothing of the namespace, now claims all that af-1 has written.
+      await cluster.time.sleep(3_000);
+      cluster.crash('af-1');
+      cluster.wipe('us-1');
+      cluster.heal();
+      await cluster.start('us-1');
+      await cluster.settle();
+      expect(isFilled(cluster, 'us-1')).toBe(true);
+      await cluster.start('af-1');
+      await cluster.settle();
+      for (const node of others) expect(await cluster.get(node, 'deed', { in: 'four' })).toEqual(['signed']);
+    }));
+
+  it('takes over what all of those claim that hold it', () =>
+    onCluster(FIVE_STORES, async (cluster) => {
+      await cluster.node('us-1').putNamespace('four', { placement: { us: 1, eu: 1, ap: 1, af: 1 } }, optionsOf());
+      const written = await cluster.put('af-1', 'deed', 'signed', { in: 'four', level: 'session' });
+      await cluster.settle();
+      cluster.wipe('af-1');
+      cluster.wipe('us-1');
+      await cluster.start('us-1');
+      await cluster.settle();
+      expect(isFilled(cluster, 'us-1')).toBe(true);
+      for (const node of ['eu-1', 'ap-1', 'sa-1']) cluster.crash(node);
+      const session = written.head.session;
+      expect(await cluster.get('us-1', 'deed', { in: 'four', level: 'session', session })).toEqual(['signed']);
+    }));
+});
+
 describe('a new cluster', () => {
   it('begins when a majority can talk, and not before', () =>
     onCluster(THREE_REGIONS, async (cluster) => {

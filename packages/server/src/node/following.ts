@@ -1,4 +1,4 @@
-import { EMPTY_VECTOR, join, type VersionVector } from '@meridian/core/causality/version-vector';
+import { EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
 import {
   NO_SEQUENCE,
   type NodeName,
@@ -8,6 +8,7 @@ import {
   type StoreId,
   storeNameOf,
 } from '@meridian/core/ids';
+import type { PlacementTable } from '@meridian/core/placement/placement-table';
 import { joinsOn, positionAfter, START_POSITION, type StreamPosition } from '@meridian/core/replication/change-stream';
 import { APPLIED, type Changes, FETCH, FOLLOW, fetchResult, UNFOLLOW } from '@meridian/core/wire/messages';
 import type { Clock } from '../ports/clock.ts';
@@ -17,6 +18,7 @@ import type { Store, UpdateDecision, UpdateView } from '../ports/store.ts';
 import type { Transport } from '../ports/transport.ts';
 import type { Calls } from './calls.ts';
 import { type Catalog, definitionKey, namespaceNameOf } from './catalog.ts';
+import { inheritedClaims } from './inherited-claims.ts';
 import { STREAM_STALL_MS, type StreamLimits } from './limits.ts';
 import type { Links } from './links.ts';
 import type { Peer, Peers } from './peers.ts';
@@ -67,6 +69,7 @@ export interface FollowingFigures {
 export class Following {
   readonly #store: Store;
   readonly #transport: Transport;
+  readonly #placement: PlacementTable;
   readonly #catalog: Catalog;
   readonly #replica: Replica;
   readonly #calls: Calls;
@@ -86,7 +89,14 @@ export class Following {
   #gaps = 0;
 
   constructor(
-    parts: { store: Store; transport: Transport; clock: Clock; random: Random; log: Log },
+    parts: {
+      placement: PlacementTable;
+      store: Store;
+      transport: Transport;
+      clock: Clock;
+      random: Random;
+      log: Log;
+    },
     node: {
       catalog: Catalog;
       replica: Replica;
@@ -99,6 +109,7 @@ export class Following {
     },
     events: FollowingEvents,
   ) {
+    this.#placement = parts.placement;
     this.#store = parts.store;
     this.#transport = parts.transport;
     this.#clock = parts.clock;
@@ -186,11 +197,11 @@ export class Following {
 
   /** What the origins claimed of others, as of before this store began to take in what they hold. */
   inheritedClaims(): VersionVector {
-    let claims: VersionVector = EMPTY_VECTOR;
-    for (const origin of this.#origins.values()) {
-      if (this.#store.positions.get(origin.storeId)?.isFilled) claims = join(claims, origin.claims);
-    }
-    return claims;
+    const takenIn = [...this.#origins.values()]
+      .filter(({ storeId }) => this.#store.positions.get(storeId)?.isFilled)
+      .map(({ storeId, claims }) => ({ store: storeNameOf(storeId), claims }));
+    const placements = this.#catalog.all().map(({ placement }) => placement);
+    return inheritedClaims(storeNameOf(this.#store.id), takenIn, placements, this.#placement);
   }
 
   #ask(origin: Origin): void {

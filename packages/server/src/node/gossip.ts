@@ -278,6 +278,8 @@ export class Gossip {
     this.#isRenewing = true;
     this.#mustRenew = true;
     this.#gate.hold();
+    // A shared store goes back while this process lives: what it was known to hold it may hold no longer.
+    for (const peer of this.#state.peers.all()) peer.freshAtMs = undefined;
     const figures = { store: store.id, sequence: store.sequence, seen };
     log.warn(figures, 'peers have seen more of this store than it holds itself: it takes a new id');
     this.#openAfter(this.#renew(), () => this.renewIfBehind(seen, true));

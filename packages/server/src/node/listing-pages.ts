@@ -1,4 +1,4 @@
-import { coversSession, type SessionToken } from '@meridian/core/coordination/session';
+import type { SessionToken } from '@meridian/core/coordination/session';
 import { compareKeys, namespaceIdOf, type RecordKey, type RegionName, type StoreName } from '@meridian/core/ids';
 import type { Namespace } from '@meridian/core/placement/namespace';
 import { PARTITIONS, type Partition } from '@meridian/core/placement/partition';
@@ -264,7 +264,7 @@ export class ListingPages {
       // Not heard of here yet: whoever wrote to it has seen more than this store.
       return namespace === undefined || namespace.placement === 'all' || (namespace.placement[region] ?? 0) > 0;
     };
-    const isCovered = await coverage.wait(() => coversSession(coverage.appliedOf, cover, matters), timeoutMs);
+    const isCovered = await coverage.wait(() => coverage.isCoveredOf(cover, matters), timeoutMs);
     if (!isCovered)
       throw new MeridianError(
         'SESSION_NOT_COVERED',

@@ -147,27 +147,44 @@ describe('the distance to a region', () => {
 });
 
 describe('what this store holds of a peer', () => {
-  it('is as fresh as what the peer told last, half a round trip ago, once all of that is applied', async () => {
+  it('is as fresh as the ping that the peer had answered when it told, once all of that is applied', async () => {
     const { peers, peer, meet, passMs } = peersOfUs();
     const eu = peer('eu-1');
-    peers.measured(eu, 100);
-    await passMs(1_000);
-    meet('eu-1', STORE, 5);
     const appliedUpTo = (applied: number) => (store: StoreId) => (store === STORE ? applied : 0) as Sequence;
+    meet('eu-1', STORE, 5);
+    peers.refresh(eu, appliedUpTo(5));
+    expect(eu.freshAtMs).toBeUndefined();
+    await passMs(1_000);
+    peers.measured(eu, 100);
+    await passMs(300);
+    peers.pinged(eu, [PING, 1, STORE, 5 as Sequence, true, []]);
     peers.refresh(eu, appliedUpTo(4));
     expect(eu.freshAtMs).toBeUndefined();
     await passMs(500);
     peers.refresh(eu, appliedUpTo(5));
-    expect(eu.freshAtMs).toBe(950);
+    expect(eu.freshAtMs).toBe(900);
     // Behind again: it stays as fresh as it was.
     peers.pinged(eu, [PING, 1, STORE, 6 as Sequence, true, []]);
     peers.refresh(eu, appliedUpTo(5));
-    expect(eu.freshAtMs).toBe(950);
+    expect(eu.freshAtMs).toBe(900);
+  });
+
+  it('is no fresher for what was said long ago and waited while this process stood still', async () => {
+    const { peers, peer, meet, passMs } = peersOfUs();
+    const eu = peer('eu-1');
+    meet('eu-1', STORE, 5);
+    await passMs(1_000);
+    peers.measured(eu, 100);
+    await passMs(60_000);
+    peers.pinged(eu, [PING, 2, STORE, 5 as Sequence, true, []]);
+    peers.refresh(eu, () => 5 as Sequence);
+    expect(eu.freshAtMs).toBe(900);
   });
 
   it('is not fresh for a node whose store is known to be further, by another node of it', async () => {
     const { peers, peer, meet, passMs } = peersOfUs();
     const shared = 'eu-2.dddd' as StoreId;
+    for (const name of ['eu-2', 'eu-3']) peers.measured(peer(name), 0);
     meet('eu-2', shared, 10);
     meet('eu-3', shared, 8);
     const applied = () => 9 as Sequence;
@@ -181,6 +198,7 @@ describe('what this store holds of a peer', () => {
   it('is not known to be anything once the peer has another store', () => {
     const { peers, peer, meet } = peersOfUs();
     const eu = peer('eu-1');
+    peers.measured(eu, 0);
     meet('eu-1', STORE, 5);
     peers.refresh(eu, () => 5 as Sequence);
     expect(eu.freshAtMs).toBeDefined();

@@ -29,7 +29,9 @@ export interface Peer {
   sequence: Sequence;
   isFilled: boolean;
   applied: VersionVector;
-  /** Monotonic time at which `sequence` was the peer's latest, as near as the round trip tells. */
+  /** Monotonic time at which the ping that it answered last was sent: what came after that answer was said later. */
+  answeredAtMs: number;
+  /** Monotonic time at which `sequence` was the peer's latest, or a later one. What was said may have waited long on its way. */
   toldAtMs: number;
   /** Monotonic time at which this store is known to have held all that the peer had; `undefined` if never. */
   freshAtMs: number | undefined;
@@ -72,6 +74,7 @@ export class Peers {
       sequence: NO_SEQUENCE,
       isFilled: false,
       applied: EMPTY_VECTOR,
+      answeredAtMs: Number.NEGATIVE_INFINITY,
       toldAtMs: Number.NEGATIVE_INFINITY,
       freshAtMs: undefined,
     };
@@ -164,7 +167,7 @@ export class Peers {
 
   #told(peer: Peer, storeId: StoreId, sequence: Sequence, isFilled: boolean, applied: VersionVector): void {
     if (peer.storeId !== storeId) peer.freshAtMs = undefined;
-    peer.toldAtMs = this.#clock.monotonicMs() - (peer.rttMs ?? 0) / 2;
+    peer.toldAtMs = peer.answeredAtMs;
     peer.storeId = storeId;
     peer.sequence = sequence;
     peer.isFilled = isFilled;
@@ -172,6 +175,7 @@ export class Peers {
   }
 
   measured(peer: Peer, rttMs: number): void {
+    peer.answeredAtMs = Math.max(peer.answeredAtMs, this.#clock.monotonicMs() - rttMs);
     peer.rttMs = peer.rttMs === undefined ? rttMs : peer.rttMs + (rttMs - peer.rttMs) * RTT_SMOOTHING;
     // It rises slowly, so that a link that has become longer is noticed too.
     peer.nearestRttMs = Math.min(rttMs, (peer.nearestRttMs ?? rttMs) * NEAREST_RISE);
@@ -185,7 +189,7 @@ export class Peers {
     // One that is cut off from the database it shares tells a sequence that stands still.
     for (const other of this.nodesOf(peer.storeName))
       if (other.storeId === storeId) sequence = Math.max(sequence, other.sequence);
-    if (appliedOf(storeId) >= sequence) peer.freshAtMs = peer.toldAtMs;
+    if (appliedOf(storeId) >= sequence && peer.toldAtMs > Number.NEGATIVE_INFINITY) peer.freshAtMs = peer.toldAtMs;
   }
 }
 

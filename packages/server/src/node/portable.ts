@@ -50,6 +50,12 @@ export function fromPortable(portable: PortableRecord): VersionedRecord {
   return { vector, siblings, ledger };
 }
 
+/**
+ * The year 6429. A value from the end of all times would leave its key no later one: each write to come would have the same,
+ * and whatever a last-writer-wins choice hides would be beyond its time at once.
+ */
+const VALUE_TIME_MS_MAX = 2 ** 47;
+
 const STORE_ID = /^[a-z0-9][a-z0-9._-]{0,120}\.[a-z0-9]{4,64}$/;
 
 function vectorFrom(entries: Readonly<Record<string, number>>): VersionVector {
@@ -68,7 +74,7 @@ function siblingFrom(portable: PortableSibling, vector: VersionVector): Sibling 
     throw invalid('a value names a write that its vector has not seen');
   return {
     dot,
-    timeMs: timeFrom(portable.timeMs),
+    timeMs: timeFrom(portable.timeMs, VALUE_TIME_MS_MAX),
     body: portable.body === null ? null : bodyFrom(portable.body),
     contentType: portable.contentType,
     expiresAtMs: portable.expiresAtMs === null ? null : timeFrom(portable.expiresAtMs),
@@ -76,8 +82,8 @@ function siblingFrom(portable: PortableSibling, vector: VersionVector): Sibling 
   };
 }
 
-function timeFrom(timeMs: number): number {
-  if (!Number.isSafeInteger(timeMs) || timeMs < 0 || timeMs > TIME_MS_MAX) throw invalid('a time is out of range');
+function timeFrom(timeMs: number, maxMs = TIME_MS_MAX): number {
+  if (!Number.isSafeInteger(timeMs) || timeMs < 0 || timeMs > maxMs) throw invalid('a time is out of range');
   return timeMs;
 }
 

@@ -111,6 +111,25 @@ describe('two nodes on one store', () => {
       }
     }));
 
+  it('do not say of what they show that it is as fresh as before the fail-over', () =>
+    onCluster(ONE_SHARED, async (cluster) => {
+      await cluster.node('us-1').putNamespace('near', { placement: { us: 1, eu: 1 } }, optionsOf());
+      await cluster.settle();
+      const writtenAtMs = cluster.time.nowMs;
+      await cluster.put('us-1', 'young', 'one', { in: 'near' });
+      await cluster.time.sleep(3_000);
+      expect(await cluster.get('eu-1', 'young', { in: 'near' })).toEqual(['one']);
+      for (const eu of ['eu-1', 'eu-2']) for (const other of ['us-1', 'ap-1']) cluster.split(eu, other);
+      database(cluster).failOver();
+      await cluster.time.sleep(1_000);
+      for (const eu of ['eu-1', 'eu-2']) {
+        const { values, head } = await cluster.node(eu).get('near', 'young', optionsOf());
+        expect(values).toEqual([]);
+        const { stalenessMs } = head.receipt;
+        if (stalenessMs !== null) expect(stalenessMs).toBeGreaterThanOrEqual(cluster.time.nowMs - writtenAtMs);
+      }
+    }));
+
   it.each(
     (['eventual', 'session', 'quorum', 'strong'] as const).flatMap((level) => [
       { level, silent: ['us-1', 'ap-1'] },

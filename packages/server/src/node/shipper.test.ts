@@ -41,7 +41,7 @@ function shipping(heard: number, rows: readonly StoredRow[]) {
   const batches: Changes[] = [];
   const transport = {
     isUp: () => true,
-    send: (_to: NodeName, message: Message) => {
+    send: (_to: NodeName, message: Message): boolean => {
       if (message[0] === CHANGES) batches.push(message);
       return true;
     },
@@ -66,7 +66,7 @@ function shipping(heard: number, rows: readonly StoredRow[]) {
   };
   const follow = (): void =>
     shipper.onFollow(US, 'us-1' as StoreName, [FOLLOW, ORIGIN, FOLLOWER, 0 as Sequence, 0 as Sequence, false, 1]);
-  return { store, shipper, batches, run, follow };
+  return { store, transport, shipper, batches, run, follow };
 }
 
 describe('shipping from a store that other nodes write to', () => {
@@ -105,5 +105,35 @@ describe('shipping from a store that other nodes write to', () => {
     shipper.onCommit({ from: 5 as Sequence, upTo: 6 as Sequence, rows: [row(6)], isWhole: true });
     const [, , , from, upTo, isWhole, rows] = batches.at(-1) as Changes;
     expect([from, upTo, isWhole, rows.length]).toEqual([5, 6, true, 1]);
+  });
+});
+
+describe('shipping over a transport that takes no more', () => {
+  it('reads on with the next tick, not over and over', async () => {
+    const { store, transport, shipper, batches, run, follow } = shipping(5, [row(1), row(2), row(3), row(4), row(5)]);
+    const { changes } = store;
+    const { send } = transport;
+    let reads = 0;
+    store.changes = (after, limits) => {
+      reads += 1;
+      return changes(after, limits);
+    };
+    transport.send = () => false;
+    follow();
+    await run(100);
+    expect(reads).toBe(1);
+    for (let ticks = 0; ticks < 3; ticks++) {
+      shipper.onTick();
+      await run(100);
+    }
+    expect(reads).toBe(4);
+    transport.send = send;
+    shipper.onTick();
+    await run(100);
+    expect(batches.map(([, , , from, upTo, isWhole]) => [from, upTo, isWhole])).toEqual([
+      [0, 2, false],
+      [2, 4, false],
+      [4, 5, true],
+    ]);
   });
 });

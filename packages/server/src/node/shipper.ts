@@ -298,8 +298,11 @@ export class Shipper {
     });
     follower.isReading = false;
     if (this.#isStopped || this.#followers.get(follower.node) !== follower) return;
+    const before = follower.walkedTo;
     this.#ship(follower, page.rows, page.upTo, page.isComplete);
-    this.#pump(follower);
+    // What the transport does not take now it is offered again by the next tick: the same page, over and over, would leave live
+    // requests no turn.
+    if (follower.walkedTo > before) this.#pump(follower);
   }
 
   #ship(follower: Follower, rows: readonly StoredRow[], upTo: Sequence, isWhole: boolean): void {

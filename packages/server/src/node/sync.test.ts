@@ -1,4 +1,4 @@
-import { MERGE, REQUEST } from '@meridian/core/wire/messages';
+import { ANSWER, MERGE, REQUEST } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { codeOf, onCluster, optionsOf, THREE_REGIONS } from './cluster.testing.ts';
 import { GONE, portableRecord as record } from './portable.testing.ts';
@@ -31,5 +31,23 @@ describe('sync', () => {
       await cluster.settle();
       expect(await codeOf(cluster.node('us-1').sync(undefined, undefined, optionsOf()))).toBe('REPLICA_UNAVAILABLE');
       expect(await codeOf(cluster.node('us-1').sync('eu', 'default', optionsOf()))).toBe('no error');
+    }));
+
+  it('shows no key to a region that holds none of its namespace', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await cluster.node('us-1').putNamespace('near', { placement: { us: 1, ap: 1 } }, optionsOf());
+      await cluster.put('us-1', 'of-near', 'x', { in: 'near' });
+      await cluster.put('us-1', 'of-all', 'x');
+      await cluster.settle();
+      const shown: string[] = [];
+      cluster.passes = (_from, to, message) => {
+        if (to === 'eu-1' && message[0] === ANSWER) shown.push(JSON.stringify(message));
+        return true;
+      };
+      await cluster.node('eu-1').sync(undefined, undefined, optionsOf());
+      expect(shown.some((answer) => answer.includes('of-all'))).toBe(true);
+      expect(shown.filter((answer) => answer.includes('of-near'))).toEqual([]);
+      expect(await cluster.node('eu-1').sync(undefined, 'near', optionsOf())).toMatchObject({ partitionsCompared: 0 });
+      expect(await cluster.node('ap-1').sync('us', 'near', optionsOf())).toMatchObject({ partitionsCompared: 1024 });
     }));
 });

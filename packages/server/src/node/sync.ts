@@ -85,7 +85,8 @@ export class Sync {
 
   async #syncNamespace(peer: Peer, id: NamespaceId, count: SyncCount, options: RequestOptions): Promise<void> {
     const { store, calls } = this.#state;
-    this.#countCompared(peer, id, count);
+    // Where nothing is held by both there is nothing to compare, and its keys are nobody's to see who holds none.
+    if (this.#countShared(peer, id, count) === 0) return;
     const to = endOfNamespace(id);
     let from = recordKey(id, '');
     for (let isOver = false; !isOver; ) {
@@ -117,17 +118,22 @@ export class Sync {
     }
   }
 
-  #countCompared(peer: Peer, id: NamespaceId, count: SyncCount): void {
+  /** The partitions that both stores hold. */
+  #countShared(peer: Peer, id: NamespaceId, count: SyncCount): number {
     const { placement, catalog, self } = this.#state;
     const namespace = catalog.byId(id);
+    let shared = 0;
     for (let partition = 0; partition < PARTITIONS; partition++) {
       const isShared =
         !namespace || namespace === 'dropped'
           ? id === CATALOG_NAMESPACE
           : placement.hosts(self.store, namespace.placement, partition as Partition) &&
             placement.hosts(peer.storeName, namespace.placement, partition as Partition);
-      if (isShared) count.compared.add(partition);
+      if (!isShared) continue;
+      count.compared.add(partition);
+      shared += 1;
     }
+    return shared;
   }
 
   /** Fetches what differs there, merges it here, and sends the merge back where they had less. */

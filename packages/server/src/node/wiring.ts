@@ -166,7 +166,7 @@ function stateOf(parts: NodeParts, calls: Calls, gate: WriteGate): NodeState {
     store,
     replica: new Replica(store, catalog, clock, bugs),
     catalog,
-    coverage: new Coverage(store, catalog, clock, bugs),
+    coverage: new Coverage(store, catalog, peers, clock, bugs),
     filling: new Filling(
       store,
       peers,

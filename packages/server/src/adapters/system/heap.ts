@@ -18,7 +18,7 @@ export async function giveBackHeap(): Promise<void> {
   collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }
 
-let keptTick: object | undefined;
+const keptTicks: object[] = [];
 
 /**
  * Keeps one entry of Node's queue of ticks. Where all are gone when the heap is collected, V8 forgets their hidden class,
@@ -28,7 +28,7 @@ let keptTick: object | undefined;
 function keepTickShape(): Promise<void> {
   return new Promise((resolve) => {
     process.nextTick(() => {
-      keptTick ??= executionAsyncResource();
+      if (keptTicks.length === 0) keptTicks.push(executionAsyncResource());
       resolve();
     });
   });
