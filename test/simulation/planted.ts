@@ -40,7 +40,7 @@ export const PLANTED: Readonly<Record<string, Planted>> = {
   'answer-before-sync': inNode('answer-before-sync', 20, 'promises and acceptances are on disk before they are told'),
   'promise-forgotten-at-restart': inNode('promise-forgotten-at-restart', 20, 'a promise is on disk before it is told'),
   'ballot-check-skipped': inNode('ballot-check-skipped', 20, 'nothing is accepted below what was promised'),
-  'ballot-kept-after-doubt': inNode('ballot-kept-after-doubt', 60, 'a cached ballot is dropped before it is used', 19),
+  'ballot-kept-after-doubt': inNode('ballot-kept-after-doubt', 60, 'a cached ballot is dropped before it is used', 5),
   'ballot-reused': inNode('ballot-reused', 60, 'ballots of a restarted proposer are fresh'),
   'store-counted-twice': inNode('store-counted-twice', 20, 'a quorum is of distinct stores'),
   'unchosen-returned': inNode('unchosen-returned', 20, 'a read returns what a majority has accepted'),
@@ -59,14 +59,14 @@ export const PLANTED: Readonly<Record<string, Planted>> = {
   // Seeds in which disks are lost, most of all: every seventh.
   'recovered-by-ballot-check': inNode(
     'recovered-by-ballot-check',
-    840,
+    1400,
     'a wiped store takes in all that it may have accepted',
-    385,
+    1302,
     7,
   ),
   // Seeds in which nodes share a store: every fourth.
   'turns-overlap': inDatabase({ turnsOverlap: true }, 20, 'a store is changed by one transaction at a time', 2),
-  'answers-before-filled': inNode('answers-before-filled', 200, 'a store that is being filled answers no quorum'),
+  'answers-before-filled': inNode('answers-before-filled', 200, 'a store that is being filled answers no quorum', 28),
 };
 
 function inStore(store: Bugs['store'], seedsMax: number, rule: string, knownSeed = 1, step = 1): Planted {
