@@ -4,7 +4,7 @@ import { KEYS, loadRequest } from './workload.ts';
 
 /** The little that is used of `autocannon`, which comes without types. */
 type Autocannon = (options: {
-  url: string;
+  url: readonly string[];
   connections: number;
   duration: number;
   requests: readonly { setupRequest(request: object): object }[];
@@ -18,7 +18,7 @@ type Autocannon = (options: {
 }>;
 
 const autocannon = createRequire(import.meta.url)('autocannon') as Autocannon;
-const { url, kind, connections, seconds } = JSON.parse(process.argv[2] ?? '{}') as Load;
+const { urls, kind, connections, seconds } = JSON.parse(process.argv[2] ?? '{}') as Load;
 let at = 0;
 const setupRequest = (request: object): object => {
   at = (at + 1) % KEYS;
@@ -27,7 +27,7 @@ const setupRequest = (request: object): object => {
   return { ...request, method, path, headers: { 'Content-Type': 'application/json' }, body };
 };
 const { duration, requests, latency, ...failed } = await autocannon({
-  url,
+  url: urls,
   connections,
   duration: seconds,
   requests: [{ setupRequest }],

@@ -18,8 +18,14 @@ export function etcdVersion(): string | undefined {
   return version === undefined ? undefined : `etcd ${version}`;
 }
 
-/** Three members on this machine; `url` is the JSON gateway of the first. */
-export async function startEtcd(session: Session): Promise<Server> {
+export interface Etcd {
+  /** With the URLs of their JSON gateways. */
+  readonly members: readonly Pick<Server, 'url' | 'pid'>[];
+  stop(): Promise<void>;
+}
+
+/** Three members on this machine. */
+export async function startEtcd(session: Session): Promise<Etcd> {
   const port = await freeBasePort(MEMBERS);
   const clientUrl = (at: number): string => `http://127.0.0.1:${port + at}`;
   const peerUrl = (at: number): string => `http://127.0.0.1:${port + 1_000 + at}`;
@@ -40,8 +46,7 @@ export async function startEtcd(session: Session): Promise<Server> {
   );
   await whenReady(members.map(clientUrl));
   return {
-    url: clientUrl(0),
-    pid: children[0]?.pid ?? 0,
+    members: members.map((at) => ({ url: clientUrl(at), pid: children[at]?.pid ?? 0 })),
     stop: async () => {
       await Promise.all(children.map((child) => session.stop(child)));
     },

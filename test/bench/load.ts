@@ -7,7 +7,8 @@ import { KEYS, type LoadKind, loadRequest } from './workload.ts';
 
 /** Requests over all keys in turn, each connection with one at a time. */
 export interface Load {
-  readonly url: string;
+  /** Connections and keys are split evenly between several. */
+  readonly urls: readonly string[];
   readonly kind: LoadKind;
   readonly connections: number;
   readonly seconds: number;
@@ -44,19 +45,10 @@ export function loadGenerator(session: Session): LoadGenerator {
       writeFileSync(requests, requestLines(load.kind));
       writeFileSync(script, wrkScript(requests));
     }
-    const { connections, seconds, url } = load;
-    return [
-      'wrk',
-      '--threads',
-      '1',
-      '--connections',
-      `${connections}`,
-      '--duration',
-      `${seconds}s`,
-      '--script',
-      script,
-      url,
-    ];
+    const { connections, seconds, urls } = load;
+    const [first = ''] = urls;
+    const amounts = ['--threads', `${urls.length}`, '--connections', `${connections}`, '--duration', `${seconds}s`];
+    return ['wrk', ...amounts, '--script', script, first, '--', ...urls.map((url) => new URL(url).host)];
   });
 }
 
@@ -74,7 +66,7 @@ function generator(name: string, session: Session, commandOf: (load: Load) => re
       await once(child, 'close');
       clearTimeout(timer);
       const line = text.split('\n').find((candidate) => candidate.startsWith('{"requestsPerSecond"'));
-      if (line === undefined) throw new Error(`${name} on ${load.kind} ${load.url} did not finish: ${text}`);
+      if (line === undefined) throw new Error(`${name} on ${load.kind} ${load.urls.join(' ')} did not finish: ${text}`);
       const result = JSON.parse(line) as LoadResult;
       if (result.failures > 0) throw new Error(`${result.failures} of ${name}'s ${load.kind} requests failed`);
       return result;
@@ -89,14 +81,29 @@ function requestLines(kind: LoadKind): string {
   }).join('');
 }
 
-/** The requests are made once, before the load: the generator shares two cores with what it measures. */
+/**
+ * The requests are made once, before the load: the generator shares two cores with what it measures. One thread for
+ * each server, which asks it for a part of the keys of its own.
+ */
 function wrkScript(requests: string): string {
-  return `local requests = {}
+  return `local threads = 0
+function setup(thread)
+  thread:set("number", threads)
+  threads = threads + 1
+end
+local requests = {}
 local count = 0
 local at = 0
-function init()
-  for line in io.lines(${JSON.stringify(requests)}) do
-    local method, path, body = line:match("^(%S+) (%S+) (.*)$")
+function init(hosts)
+  if #hosts > 1 then
+    local host, port = hosts[number + 1]:match("^(.*):(%d+)$")
+    wrk.thread.addr = wrk.lookup(host, port)[1]
+  end
+  local lines = {}
+  for line in io.lines(${JSON.stringify(requests)}) do lines[#lines + 1] = line end
+  local share = math.floor(#lines / #hosts)
+  for line = number * share + 1, (number + 1) * share do
+    local method, path, body = lines[line]:match("^(%S+) (%S+) (.*)$")
     local headers = {}
     if body == "" then body = nil else headers["Content-Type"] = "application/json" end
     requests[count] = wrk.format(method, path, headers, body)

@@ -8,8 +8,8 @@ export const getPart: Part = (context) =>
   besideBareRoute(context, async (node, bare) => {
     context.say(`GET at ${CONNECTIONS} connections`);
     const { meridian, route } = await loadSides(context, {
-      meridian: { server: node, kind: 'get', connections: CONNECTIONS },
-      route: { server: bare, kind: 'get', connections: CONNECTIONS },
+      meridian: { servers: [node], kind: 'get', connections: CONNECTIONS },
+      route: { servers: [bare], kind: 'get', connections: CONNECTIONS },
     });
     const beside = { what: 'bare GET route', results: route };
     return [rateFigure('get', `GET, ${CONNECTIONS} connections`, meridian, beside, TARGET)];

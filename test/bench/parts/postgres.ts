@@ -43,30 +43,20 @@ export const postgresPart: Part = async (context) => {
       (seconds) =>
         runPgbench(session, pgbench.program, postgres, { script, clients: CLIENTS, seconds });
     const of =
-      (server: Server, kind: 'get' | 'put', connections: number): Run =>
+      (servers: readonly Server[], kind: 'get' | 'put', connections: number): Run =>
       (seconds) =>
-        load.run({ url: server.url, kind, connections, seconds });
-    const ofBoth =
-      (kind: 'get' | 'put', connections: number): Run =>
-      async (seconds) => {
-        const both = await Promise.all([one, two].map((server) => of(server, kind, connections / 2)(seconds)));
-        return {
-          requestsPerSecond: both.reduce((sum, { requestsPerSecond }) => sum + requestsPerSecond, 0),
-          medianMs: median(both.map(({ medianMs }) => medianMs)),
-          failures: 0,
-        };
-      };
+        load.run({ urls: servers.map(({ url }) => url), kind, connections, seconds });
     const sides = await loadAll(context, {
       upsert: bare('upsert'),
-      put: of(plain.server, 'put', CLIENTS),
-      putMany: of(plain.server, 'put', MANY),
-      putOne: of(one, 'put', CLIENTS),
-      putTwo: ofBoth('put', CLIENTS),
+      put: of([plain.server], 'put', CLIENTS),
+      putMany: of([plain.server], 'put', MANY),
+      putOne: of([one], 'put', CLIENTS),
+      putTwo: of([one, two], 'put', CLIENTS),
       select: bare('select'),
-      getCold: of(plain.server, 'get', CLIENTS),
-      getWarm: of(one, 'get', CLIENTS),
-      getEmbedded: of(embedded, 'get', CLIENTS),
-      getTwo: ofBoth('get', CLIENTS),
+      getCold: of([plain.server], 'get', CLIENTS),
+      getWarm: of([one], 'get', CLIENTS),
+      getEmbedded: of([embedded], 'get', CLIENTS),
+      getTwo: of([one, two], 'get', CLIENTS),
     });
     const upsert = `${pgbench.name} upsert, ${CLIENTS} clients`;
     const select = `${pgbench.name} select, ${CLIENTS} clients`;

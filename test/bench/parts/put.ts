@@ -32,9 +32,9 @@ async function putFigures(
 ): Promise<readonly Figure[]> {
   context.say(`durable PUT at ${connections} connections`);
   const { meridian, get, put } = await loadSides(context, {
-    meridian: { server: node, kind: 'put', connections },
-    get: { server: bare, kind: 'get', connections },
-    put: { server: bare, kind: 'put', connections },
+    meridian: { servers: [node], kind: 'put', connections },
+    get: { servers: [bare], kind: 'get', connections },
+    put: { servers: [bare], kind: 'put', connections },
   });
   const what = `PUT, ${connections} connections, ${KEYS.toLocaleString('en')} keys`;
   return [
@@ -45,7 +45,7 @@ async function putFigures(
 
 async function latencyFigure({ session, options, load, say }: PartContext, node: Server): Promise<Figure> {
   say('durable PUT at one connection');
-  const side = { url: node.url, kind: 'put', connections: 1 } as const;
+  const side = { urls: [node.url], kind: 'put', connections: 1 } as const;
   await load.run({ ...side, seconds: WARM_UP_SECONDS });
   const { puts, syncs } = await interleave(options.rounds, {
     puts: async () => (await load.run({ ...side, seconds: options.loadSeconds })).medianMs,

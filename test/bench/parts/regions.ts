@@ -15,11 +15,11 @@ export const regionsPart: Part = async (context) => {
     context.say(`PUT at ${CONNECTIONS} connections in three regions`);
     const { regions, single } = await loadSides(context, {
       regions: {
-        server: { url: demo.url['us-east'], pid: demo.pid('us-east') },
+        servers: [{ url: demo.url['us-east'], pid: demo.pid('us-east') }],
         kind: 'put',
         connections: CONNECTIONS,
       },
-      single: { server: node, kind: 'put', connections: CONNECTIONS },
+      single: { servers: [node], kind: 'put', connections: CONNECTIONS },
     });
     const beside = { what: 'PUT, single node', results: single };
     return [rateFigure('regions', `PUT, ${CONNECTIONS} connections, 3 regions, no WAN`, regions, beside, TARGET)];

@@ -11,13 +11,13 @@ import type { PartContext } from './part.ts';
 /** Before anything counts, each side is loaded so long: the compiler has then seen what is hot. */
 const WARM_UP_SECONDS = 1;
 
-/** One side of a comparison: which server, and how it is loaded. */
+/** One side of a comparison: which servers, evenly, and how they are loaded. */
 export interface Side extends Pick<Load, 'kind' | 'connections'> {
-  readonly server: Pick<Server, 'url' | 'pid'>;
+  readonly servers: readonly Pick<Server, 'url' | 'pid'>[];
 }
 
 export interface SideResult extends LoadResult {
-  /** Processor time of the server's process, all its threads; `undefined` where the system does not tell. */
+  /** Processor time of the servers' processes, all their threads; `undefined` where the system does not tell. */
   readonly cpuMicrosPerRequest: number | undefined;
 }
 
@@ -33,13 +33,12 @@ export async function loadSides<Name extends string>(
   return interleave(rounds, Object.fromEntries(runs) as Record<Name, () => Promise<SideResult>>);
 }
 
-async function loadSide({ load }: PartContext, { server, ...side }: Side, seconds: number): Promise<SideResult> {
-  const before = processorSeconds(server.pid);
-  const result = await load.run({ ...side, url: server.url, seconds });
-  const after = processorSeconds(server.pid);
-  const isTold = before !== undefined && after !== undefined;
-  const cpuMicrosPerRequest = isTold ? ((after - before) * 1e6) / (result.requestsPerSecond * seconds) : undefined;
-  return { ...result, cpuMicrosPerRequest };
+async function loadSide({ load }: PartContext, { servers, ...side }: Side, seconds: number): Promise<SideResult> {
+  const processorTime = (): number => servers.reduce((sum, { pid }) => sum + (processorSeconds(pid) ?? Number.NaN), 0);
+  const before = processorTime();
+  const result = await load.run({ ...side, urls: servers.map(({ url }) => url), seconds });
+  const micros = ((processorTime() - before) * 1e6) / (result.requestsPerSecond * seconds);
+  return { ...result, cpuMicrosPerRequest: Number.isNaN(micros) ? undefined : micros };
 }
 
 /** A figure of requests a second, of the medians over the rounds. */
