@@ -204,8 +204,9 @@ export class SimulatedStore implements Store {
     return this.#read(() => this.#visible.rows.get(key));
   }
 
-  getRecent(key: RecordKey): Promise<RecentRecord> {
-    return this.#read(() => ({ record: this.#visible.rows.get(key)?.record, ageMs: 0 }));
+  getRecent(key: RecordKey): RecentRecord | Promise<RecentRecord> {
+    const recent = { record: this.#visible.rows.get(key)?.record, ageMs: 0 };
+    return this.#isHalted || this.#group.isClosed ? this.#read(() => recent) : recent;
   }
 
   update<Result>(keys: readonly RecordKey[], decide: Decide<Result>): Promise<Result> {

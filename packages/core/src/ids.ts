@@ -25,8 +25,13 @@ export function recordKey(namespace: NamespaceId, key: string): RecordKey {
   return (namespace + SEPARATOR + key) as RecordKey;
 }
 
+/** The last one told: keys that come together are mostly of one namespace, and maps find a text again sooner than its copy. */
+let lastNamespace = '' as NamespaceId;
+
 export function namespaceIdOf(key: RecordKey): NamespaceId {
-  return key.slice(0, key.indexOf(SEPARATOR)) as NamespaceId;
+  const isOfLast = key.startsWith(SEPARATOR, lastNamespace.length) && key.startsWith(lastNamespace);
+  if (!isOfLast) lastNamespace = key.slice(0, key.indexOf(SEPARATOR)) as NamespaceId;
+  return lastNamespace;
 }
 
 export function plainKeyOf(key: RecordKey): string {

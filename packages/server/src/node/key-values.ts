@@ -55,7 +55,8 @@ export class KeyValues {
       if (namespace.mode === 'strong') return await this.#strong.get(namespace, plainKey, options);
       const key = recordKey(namespace.id, plainKey);
       const token = this.#tokens.openSession(options.session);
-      const outcome = await this.#reads.read(key, token, options);
+      const reading = this.#reads.read(key, token, options);
+      const outcome = reading instanceof Promise ? await reading : reading;
       return this.#readAnswer(key, namespace, token, outcome, startedAtMs, options);
     } catch (error) {
       code = codeOf(error);

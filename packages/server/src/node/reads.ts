@@ -25,6 +25,7 @@ import { MERGE, mergeResult, READ, type ReadCall, readResult } from '@meridian/c
 import { decodeRecord, encodeRecord } from '@meridian/core/wire/record-codec';
 import { decodeStored } from '@meridian/core/wire/stored-record';
 import { vectorEntries, vectorOf } from '@meridian/core/wire/vector-entries';
+import type { RecentRecord } from '../ports/store.ts';
 import { within } from './deadline.ts';
 import { type Attempt, firstSuccess } from './hedge.ts';
 import { HEDGE_MS, REPAIR_WAIT_MS } from './limits.ts';
@@ -62,18 +63,25 @@ export class Reads {
     this.#state = state;
   }
 
-  read(key: RecordKey, token: SessionToken, options: RequestOptions): Promise<ReadOutcome> {
+  /** At once where nothing has to be waited for. */
+  read(key: RecordKey, token: SessionToken, options: RequestOptions): ReadOutcome | Promise<ReadOutcome> {
     const { catalog } = this.#state;
     if (options.level === 'eventual') {
       if (!catalog.isHeldHere(key)) return this.#readNearest(key, options);
-      return this.#readHereFirst(key, null, options, () => this.#readHere(key));
+      return this.#readHereFirst(key, null, options, this.#readHere(key));
     }
     return options.level === 'session' ? this.#readSession(key, token, options) : this.readQuorum(key, options);
   }
 
-  async #readHere(key: RecordKey, isEnough?: (claims: VersionVector) => boolean): Promise<ReadOutcome> {
+  #readHere(key: RecordKey, isEnough?: (claims: VersionVector) => boolean): ReadOutcome | Promise<ReadOutcome> {
+    const recent = this.#state.replica.readRecent(key, isEnough);
+    return recent instanceof Promise
+      ? recent.then((found) => this.#foundHere(key, found))
+      : this.#foundHere(key, recent);
+  }
+
+  #foundHere(key: RecordKey, { record, ageMs }: RecentRecord): ReadOutcome {
     const { self, replica, metrics } = this.#state;
-    const { record, ageMs } = await replica.readRecent(key, isEnough);
     metrics.readsLocal += 1;
     const behindMs = stalenessMs(this.#state, namespaceIdOf(key));
     return {
@@ -90,15 +98,23 @@ export class Reads {
   }
 
   /** The database of a shared store may be away, or slow: then others have the key too. */
-  async #readHereFirst(
+  #readHereFirst(
     key: RecordKey,
     token: SessionToken | null,
     options: RequestOptions,
-    read: () => Promise<ReadOutcome>,
+    here: ReadOutcome | Promise<ReadOutcome>,
+  ): ReadOutcome | Promise<ReadOutcome> {
+    const { store } = this.#state;
+    return store.shared && here instanceof Promise ? this.#patiently(key, token, options, here) : here;
+  }
+
+  async #patiently(
+    key: RecordKey,
+    token: SessionToken | null,
+    options: RequestOptions,
+    here: Promise<ReadOutcome>,
   ): Promise<ReadOutcome> {
-    const { clock, store } = this.#state;
-    const here = read();
-    if (!store.shared) return here;
+    const { clock } = this.#state;
     const startedAtMs = clock.monotonicMs();
     try {
       return await within(clock, Math.min(STORE_PATIENCE_MS, options.timeoutMs / 2), here, storeTooSlow);
@@ -198,11 +214,11 @@ export class Reads {
   }
 
   /** Whoever first covers the session: this store, once what it lacks has come, or a replica that has it already. */
-  #readSession(key: RecordKey, token: SessionToken, options: RequestOptions): Promise<ReadOutcome> {
+  #readSession(key: RecordKey, token: SessionToken, options: RequestOptions): ReadOutcome | Promise<ReadOutcome> {
     const { catalog, coverage } = this.#state;
     const isHeldHere = catalog.isHeldHere(key);
     if (isHeldHere && coverage.isCovered(key, token))
-      return this.#readHereFirst(key, token, options, () => this.#readCovered(key, token));
+      return this.#readHereFirst(key, token, options, this.#readCovered(key, token));
     const attempts = this.#livePeers(key).map((peer) => this.#attempt(peer, key, token, options));
     const covered = this.#livePeers(key).map((peer) => knownToCover(peer, token));
     const ordered = [...attempts.filter((_a, at) => covered[at]), ...attempts.filter((_a, at) => !covered[at])];
@@ -223,7 +239,7 @@ export class Reads {
     };
   }
 
-  #readCovered(key: RecordKey, token: SessionToken): Promise<ReadOutcome> {
+  #readCovered(key: RecordKey, token: SessionToken): ReadOutcome | Promise<ReadOutcome> {
     const { coverage } = this.#state;
     return this.#readHere(key, (claims) => coverage.isCoveredBy(claims, key, token));
   }

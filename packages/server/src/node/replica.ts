@@ -110,12 +110,9 @@ export class Replica {
   }
 
   /** The record as it is, or was not long ago, where this store held at least what `isEnough` asks for. */
-  async readRecent(key: RecordKey, isEnough?: (claims: VersionVector) => boolean): Promise<RecentRecord> {
-    try {
-      return await this.#store.getRecent(key, isEnough);
-    } catch (error) {
-      return asMeridianError(error);
-    }
+  readRecent(key: RecordKey, isEnough?: (claims: VersionVector) => boolean): RecentRecord | Promise<RecentRecord> {
+    const recent = this.#store.getRecent(key, isEnough);
+    return recent instanceof Promise ? recent.catch(asMeridianError) : recent;
   }
 
   async read(key: RecordKey): Promise<VersionedRecord | undefined> {

@@ -178,9 +178,10 @@ export interface Store {
   getRow(key: RecordKey): Promise<StoredRow | undefined>;
   /**
    * Like `get`, but it may come from a cache, as it was when this store held at least the claims that `isEnough` takes;
-   * without one, as it was at any time.
+   * without one, as it was at any time. A store that need not wait for it gives it at once: most reads of most clients go
+   * this way, and a promise would have to be waited for on each level above. Does not throw; what fails rejects.
    */
-  getRecent(key: RecordKey, isEnough?: (claims: VersionVector) => boolean): Promise<RecentRecord>;
+  getRecent(key: RecordKey, isEnough?: (claims: VersionVector) => boolean): RecentRecord | Promise<RecentRecord>;
   /**
    * Reads `keys`, decides, writes: atomically, durable when it resolves. Concurrent calls share a commit.
    * @throws StoreFullError, StoreFailedError: nothing of this update was kept (see `isDoubtful`). Whatever `decide` throws, likewise.

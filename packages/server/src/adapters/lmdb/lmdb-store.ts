@@ -264,8 +264,13 @@ class LmdbStore implements Store {
     });
   }
 
-  getRecent(key: RecordKey): Promise<RecentRecord> {
-    return this.#read(() => ({ record: this.#logged.read(key)?.record, ageMs: 0 }));
+  getRecent(key: RecordKey): RecentRecord | Promise<RecentRecord> {
+    if (this.#group.isClosed) return Promise.reject(closed());
+    try {
+      return { record: this.#sound(() => this.#logged.read(key)?.record), ageMs: 0 };
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   update<Result>(keys: readonly RecordKey[], decide: Decide<Result>): Promise<Result> {

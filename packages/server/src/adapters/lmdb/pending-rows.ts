@@ -1,5 +1,6 @@
 import { compareKeys, type RecordKey, type Sequence } from '@meridian/core/ids';
 import type { FlushChanges, StoreState } from '../flush.ts';
+import { KeyFilter } from './key-filter.ts';
 
 /** A row that is durable in the log and not yet in the trees. */
 export interface PendingRow {
@@ -14,6 +15,7 @@ export interface PendingRow {
 /** The rows of one log segment, by key and in the order of their sequences. */
 export class PendingRows {
   readonly #byKey = new Map<RecordKey, PendingRow>();
+  readonly #filter = new KeyFilter();
   /** As they came: those that were replaced since stand there too. */
   readonly #inOrder: PendingRow[] = [];
   /** The state before the first of them. */
@@ -52,7 +54,7 @@ export class PendingRows {
   }
 
   get(key: RecordKey): PendingRow | undefined {
-    return this.#byKey.get(key);
+    return this.#filter.mayHold(key) ? this.#byKey.get(key) : undefined;
   }
 
   take({ rows, removed, after }: Pick<FlushChanges, 'rows' | 'removed' | 'after'>): void {
@@ -72,6 +74,7 @@ export class PendingRows {
     const existed = before ? before.record !== undefined : row.replaces > 0;
     this.#added += (row.record ? 1 : 0) - (existed ? 1 : 0);
     this.#byKey.set(row.key, before ? { ...row, replaces } : row);
+    this.#filter.add(row.key);
   }
 
   /** Each key once, ordered by the bytes of the keys. */
