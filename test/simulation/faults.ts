@@ -1,4 +1,4 @@
-import type { Member } from './member.ts';
+import { isWhole, type Member } from './member.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
 import { SimulatedServer } from './simulated-database.ts';
@@ -171,7 +171,7 @@ export class Faults {
   /** One disk at a time: what a majority has is on another as long as no second one is lost before the first is filled again. */
   #wipe(): void {
     const member = this.#random.pick(this.#cluster.members.filter(({ disk }) => disk instanceof SimulatedDisk));
-    if (!this.#cluster.members.every(({ process }) => process?.node.figures().isFilled)) return;
+    if (!this.#cluster.members.every(isWhole)) return;
     this.#tell(`wipe ${member.name}`);
     this.#onWipe(member);
     this.#cluster.replaceDisk(member);
@@ -232,7 +232,7 @@ export class Faults {
     this.#tell(`database of ${member.name}: ${['slow', 'breaking connections', 'down', 'fails over'][kind]}`);
     if (kind === 3) {
       // As with lost disks: one at a time.
-      if (!this.#cluster.members.every(({ process }) => process?.node.figures().isFilled)) return;
+      if (!this.#cluster.members.every(isWhole)) return;
       this.#onWipe(member);
       server.failOver();
       return;

@@ -1,7 +1,7 @@
 import type { NodeName, RegionName, StoreName } from '@meridian/core/ids';
 import type { MeridianNode } from '@meridian/server/node/node';
 import type { Store } from '@meridian/server/ports/store';
-import type { SimulatedServer } from './simulated-database.ts';
+import { SimulatedServer } from './simulated-database.ts';
 import type { SimulatedTransport } from './simulated-network.ts';
 import { SimulatedDisk } from './simulated-store.ts';
 import type { ProcessClock } from './virtual-time.ts';
@@ -21,6 +21,12 @@ export interface Member {
 export function ownDisk({ disk, name }: Member): SimulatedDisk {
   if (disk instanceof SimulatedDisk) return disk;
   throw new Error(`${name} stands on a database`);
+}
+
+/** Whether its store, as its process knows, holds all that it ever said it held; where not, it is one that was lost. */
+export function isWhole({ disk, process }: Member): boolean {
+  if (disk instanceof SimulatedServer && disk.hasLostUnnoticed) return false;
+  return process?.node.figures().isFilled === true;
 }
 
 export interface Process {

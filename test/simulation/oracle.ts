@@ -7,7 +7,7 @@ import { decodeRecord as decode } from '@meridian/core/wire/record-codec';
 import { isRegisterBytes } from '@meridian/core/wire/register-codec';
 import { CATALOG_NAMESPACE } from '@meridian/server/node/catalog';
 import { InvariantBroken } from './invariant-broken.ts';
-import type { Member } from './member.ts';
+import { isWhole, type Member } from './member.ts';
 import { RegisterOracle } from './register-oracle.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
 import type { StoreWatcher } from './watched-store.ts';
@@ -145,9 +145,7 @@ export class Oracle implements StoreWatcher {
     );
     // One that was lost may have had it when it said so.
     const lost =
-      this.lostStores.size === 0
-        ? 0
-        : holders.filter((holder) => !durable.includes(holder) && !isFilled(holder)).length;
+      this.lostStores.size === 0 ? 0 : holders.filter((holder) => !durable.includes(holder) && !isWhole(holder)).length;
     if (durable.length + lost < required) {
       throw new InvariantBroken(
         8,
@@ -239,10 +237,6 @@ export class Oracle implements StoreWatcher {
       );
     }
   }
-}
-
-function isFilled({ process }: Member): boolean {
-  return process?.node.figures().isFilled === true;
 }
 
 function recordOf(member: Member, key: RecordKey): VersionedRecord {

@@ -20,7 +20,7 @@ import { decodeRegister, isRegisterBytes } from '@meridian/core/wire/register-co
 import { decodeQuestions } from '@meridian/core/wire/register-question-codec';
 import { decodeReplies } from '@meridian/core/wire/register-reply-codec';
 import { InvariantBroken } from './invariant-broken.ts';
-import type { Member } from './member.ts';
+import { isWhole, type Member } from './member.ts';
 import { SimulatedServer } from './simulated-database.ts';
 
 interface Known {
@@ -187,7 +187,7 @@ export class RegisterOracle {
       return (accepted?.value?.version ?? 0) >= version;
     });
     // A disk that was lost, and is filled anew, is one that may be missing.
-    const lost = holders.filter(({ process }) => process?.node.figures().isFilled !== true).length;
+    const lost = holders.filter((holder) => !durable.includes(holder) && !isWhole(holder)).length;
     if (durable.length + lost < quorumOf(holders.length))
       throw new InvariantBroken(
         8,

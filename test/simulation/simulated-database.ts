@@ -74,6 +74,8 @@ export class SimulatedServer {
   /** The name of the turn of each version. */
   #turns: string[] = [''];
   #turnsTaken = 0;
+  /** The id that the state had when a standby took over that lacked something: until it changes, no node has noticed. */
+  #idAtLoss: string | undefined;
   /** The same a while ago, as a standby has it that lags. */
   #standby: { readonly image: Image; readonly state: SharedState | undefined; readonly atMs: number } | undefined;
 
@@ -92,6 +94,10 @@ export class SimulatedServer {
 
   *durableRows(): IterableIterator<readonly [RecordKey, Uint8Array]> {
     for (const [key, { record }] of this.#image.rows) yield [key, record];
+  }
+
+  get hasLostUnnoticed(): boolean {
+    return this.#idAtLoss !== undefined && this.#state?.id === this.#idAtLoss;
   }
 
   get image(): Image {
@@ -119,6 +125,7 @@ export class SimulatedServer {
     const standby = this.#standby;
     this.#breakAll();
     if (!standby?.state) return;
+    if (this.#state && standby.state.version < this.#state.version) this.#idAtLoss = standby.state.id;
     this.#image = standby.image.copy();
     this.#state = standby.state;
     this.#turns = this.#turns.slice(0, standby.state.version + 1);

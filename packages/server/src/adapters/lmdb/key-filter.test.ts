@@ -1,4 +1,4 @@
-import { recordKey } from '@meridian/core/ids';
+import { type NamespaceId, recordKey } from '@meridian/core/ids';
 import { describe, expect, it } from 'vitest';
 import { KeyFilter } from './key-filter.ts';
 
@@ -11,7 +11,7 @@ const NAMES: Readonly<Record<string, (at: number) => string>> = {
 
 describe('a filter of keys', () => {
   for (const [what, nameOf] of Object.entries(NAMES)) {
-    const keyOf = (at: number) => recordKey(1, nameOf(at));
+    const keyOf = (at: number) => recordKey('cities.1' as NamespaceId, nameOf(at));
 
     it(`holds all of 8,192 ${what}, and takes few others for them`, () => {
       const filter = new KeyFilter();
@@ -36,5 +36,5 @@ describe('a filter of keys', () => {
 });
 
 function keyOfText(text: string) {
-  return recordKey(1, text);
+  return recordKey('cities.1' as NamespaceId, text);
 }
