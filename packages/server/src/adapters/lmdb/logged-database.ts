@@ -104,26 +104,9 @@ export class LoggedDatabase {
 
   /** One consistent view, where it is walked without a pause. */
   *rowsByKey(from: RecordKey, to: RecordKey): Generator<KeyedRow> {
-    const pending = this.#pendingBetween(from, to);
-    let at = 0;
-    for (const row of this.#database.rowsByKey(from, to)) {
-      for (; at < pending.length && compareKeys((pending[at] as PendingRow).key, row.key) < 0; at++) {
-        const before = pending[at] as PendingRow;
-        if (before.record) yield before as KeyedRow;
-      }
-      if (pending[at]?.key !== row.key) yield row;
-    }
-    for (; at < pending.length; at++) {
-      const row = pending[at] as PendingRow;
-      if (row.record) yield row as KeyedRow;
-    }
-  }
-
-  #pendingBetween(from: RecordKey, to: RecordKey): PendingRow[] {
-    const active = this.#active.between(from, to);
-    const leaving = this.#leaving?.rows.between(from, to).filter(({ key }) => this.#active.get(key) === undefined);
-    if (!leaving || leaving.length === 0) return active;
-    return [...active, ...leaving].sort((left, right) => compareKeys(left.key, right.key));
+    const leaving = this.#leaving?.rows.between(from, to) ?? [];
+    const pending = overlaid(leaving, this.#active.between(from, to));
+    for (const row of overlaid(this.#database.rowsByKey(from, to), pending)) if (row.record) yield row as KeyedRow;
   }
 
   /** Likewise. */
@@ -303,21 +286,43 @@ export async function replayLog(
   return rows.after;
 }
 
-function batchesOf(sorted: readonly PendingRow[]): TreeBatch[] {
-  const batches: TreeBatch[] = [];
-  for (let at = 0; at < sorted.length; ) {
-    const rows: KeyedRow[] = [];
-    const removed: RecordKey[] = [];
-    const staleRows: Sequence[] = [];
-    let bytes = 0;
-    for (let count = 0; at < sorted.length && count < ROWS_PER_BATCH && bytes < BYTES_PER_BATCH; at++, count++) {
-      const row = sorted[at] as PendingRow;
-      if (row.record) rows.push(row as KeyedRow);
-      else removed.push(row.key);
-      if (row.replaces > 0 && !(row.record && row.replaces === row.sequence)) staleRows.push(row.replaces);
-      bytes += row.record?.length ?? 0;
+/** Both in the order of their keys; of a key that both have, the row of the upper one. */
+function* overlaid<Lower extends { readonly key: RecordKey }, Upper extends { readonly key: RecordKey }>(
+  lower: Iterable<Lower>,
+  upper: Iterable<Upper>,
+): Generator<Lower | Upper> {
+  const uppers = upper[Symbol.iterator]();
+  let next = uppers.next();
+  for (const row of lower) {
+    let order = next.done ? 1 : compareKeys(next.value.key, row.key);
+    for (; !next.done && order < 0; order = next.done ? 1 : compareKeys(next.value.key, row.key)) {
+      yield next.value;
+      next = uppers.next();
     }
-    batches.push({ rows, removed, staleRows });
+    if (order !== 0) yield row;
   }
-  return batches;
+  for (; !next.done; next = uppers.next()) yield next.value;
+}
+
+function* batchesOf(sorted: Iterable<PendingRow>): Generator<TreeBatch> {
+  let batch = emptyBatch();
+  let count = 0;
+  let bytes = 0;
+  for (const row of sorted) {
+    if (row.record) batch.rows.push(row as KeyedRow);
+    else batch.removed.push(row.key);
+    if (row.replaces > 0 && !(row.record && row.replaces === row.sequence)) batch.staleRows.push(row.replaces);
+    count += 1;
+    bytes += row.record?.length ?? 0;
+    if (count < ROWS_PER_BATCH && bytes < BYTES_PER_BATCH) continue;
+    yield batch;
+    batch = emptyBatch();
+    count = 0;
+    bytes = 0;
+  }
+  if (count > 0) yield batch;
+}
+
+function emptyBatch(): { rows: KeyedRow[]; removed: RecordKey[]; staleRows: Sequence[] } {
+  return { rows: [], removed: [], staleRows: [] };
 }

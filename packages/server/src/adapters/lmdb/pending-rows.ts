@@ -1,6 +1,7 @@
-import { compareKeys, type RecordKey, type Sequence } from '@meridian/core/ids';
+import type { RecordKey, Sequence } from '@meridian/core/ids';
 import type { FlushChanges, StoreState } from '../flush.ts';
 import { KeyFilter } from './key-filter.ts';
+import { SortedKeys } from './sorted-keys.ts';
 
 /** A row that is durable in the log and not yet in the trees. */
 export interface PendingRow {
@@ -15,6 +16,7 @@ export interface PendingRow {
 /** The rows of one log segment, by key and in the order of their sequences. */
 export class PendingRows {
   readonly #byKey = new Map<RecordKey, PendingRow>();
+  readonly #keys = new SortedKeys();
   readonly #filter = new KeyFilter();
   /** As they came: those that were replaced since stand there too. */
   readonly #inOrder: PendingRow[] = [];
@@ -74,21 +76,23 @@ export class PendingRows {
     const existed = before ? before.record !== undefined : row.replaces > 0;
     this.#added += (row.record ? 1 : 0) - (existed ? 1 : 0);
     this.#byKey.set(row.key, before ? { ...row, replaces } : row);
+    if (before) return;
+    this.#keys.add(row.key);
     this.#filter.add(row.key);
   }
 
-  /** Each key once, ordered by the bytes of the keys. */
-  sorted(): PendingRow[] {
-    return [...this.#byKey.values()].sort((left, right) => compareKeys(left.key, right.key));
+  /** Each key once, ordered by the bytes of the keys. None is taken in while they are walked. */
+  sorted(): Generator<PendingRow> {
+    return this.#rowsOf(this.#keys.all());
   }
 
   /** Likewise, with `from <= key < to`. */
-  between(from: RecordKey, to: RecordKey): PendingRow[] {
-    const rows: PendingRow[] = [];
-    for (const row of this.#byKey.values()) {
-      if (compareKeys(from, row.key) <= 0 && compareKeys(row.key, to) < 0) rows.push(row);
-    }
-    return rows.sort((left, right) => compareKeys(left.key, right.key));
+  between(from: RecordKey, to: RecordKey): Generator<PendingRow> {
+    return this.#rowsOf(this.#keys.between(from, to));
+  }
+
+  *#rowsOf(keys: Iterable<RecordKey>): Generator<PendingRow> {
+    for (const key of keys) yield this.#byKey.get(key) as PendingRow;
   }
 
   /** Rows above a sequence, in order, each key at its latest. */
