@@ -4,10 +4,11 @@ import { PlacementTable } from '@meridian/core/placement/placement-table';
 import { describe, expect, it } from 'vitest';
 import { xxh3Hashes } from '../adapters/system/xxh3-hashes.ts';
 import { Catalog, namespaceIdFor } from './catalog.ts';
-import { layoutOf } from './cluster.testing.ts';
+import { codeOf, layoutOf, onCluster, optionsOf, type TestCluster, THREE_REGIONS } from './cluster.testing.ts';
 import { Coverage } from './coverage.ts';
 import { Peers } from './peers.ts';
 import { NO_BUGS } from './planted-bugs.ts';
+import { portableRecord as record } from './portable.testing.ts';
 import { onStore, type StoreAlone } from './store.testing.ts';
 
 const eu = 'eu-1.bbbb' as StoreId;
@@ -120,5 +121,43 @@ describe('a session', () => {
       coverage.stop();
       expect(await Promise.all(waiting)).toEqual([false, false]);
       expect(alone.time.nowMs).toBe(startedAtMs);
+    }));
+});
+
+describe('a session with writes of an id that nobody here has heard of', () => {
+  const read = (cluster: TestCluster, node: string, session: string, timeoutMs: number): Promise<string> =>
+    codeOf(cluster.node(node).get('default', 'key', optionsOf({ level: 'session', session, timeoutMs })));
+
+  it('waits for them: a store that is cut off may have taken it since', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await cluster.put('eu-1', 'key', 'old');
+      await cluster.settle();
+      cluster.crash('eu-1');
+      for (const other of ['us-1', 'ap-1']) cluster.split(other, 'eu-1');
+      const before = cluster.disk('eu-1');
+      await cluster.start('eu-1');
+      const { head } = await cluster.put('eu-1', 'key', 'new');
+      expect(cluster.disk('eu-1')).toBe(before);
+      for (const _time of [1, 2]) {
+        expect(await read(cluster, 'us-1', head.session, 500)).toBe('SESSION_NOT_COVERED');
+        await cluster.time.sleep(20_000);
+      }
+      cluster.heal();
+      await cluster.time.sleep(20_000);
+      expect(await cluster.get('us-1', 'key', { level: 'session', session: head.session })).toEqual(['new']);
+    }));
+
+  it('is served at the first try once all other nodes have told that it is none of theirs, and as long as one has not, not', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await cluster.settle();
+      const former = record('key', 'eu-1.ofaclustergone' as StoreId, 7);
+      await cluster.node('us-1').replicate([former], optionsOf());
+      const { session } = (await cluster.node('us-1').get('default', 'key', optionsOf())).head;
+      cluster.split('us-1', 'ap-1');
+      cluster.split('us-1', 'eu-1');
+      expect(await read(cluster, 'us-1', session, 5_000)).toBe('SESSION_NOT_COVERED');
+      cluster.heal();
+      expect(await read(cluster, 'us-1', session, 5_000)).toBe('no error');
+      expect(await read(cluster, 'us-1', session, 1)).toBe('no error');
     }));
 });

@@ -19,6 +19,8 @@ interface Waiter {
   readonly settle: (isCovered: boolean) => void;
 }
 
+const MET_MAX = 1_000;
+
 /** What this store may claim: which prefix of each origin it holds, and which sessions it may serve therefore. */
 export class Coverage {
   readonly #store: Store;
@@ -27,6 +29,8 @@ export class Coverage {
   readonly #clock: Clock;
   readonly #bugs: PlantedBugs;
   readonly #waiters = new Set<Waiter>();
+  /** When sessions first named an id of which nobody had told anything. */
+  readonly #met = new Map<StoreId, number>();
 
   constructor(store: Store, catalog: Catalog, peers: Peers, clock: Clock, bugs: PlantedBugs) {
     this.#store = store;
@@ -78,18 +82,31 @@ export class Coverage {
 
   /**
    * Whether writes under this id can only have come as records from outside: of a former cluster whose stores had the same
-   * names. No stream brings them, so nobody could ever claim them. Where any store has not been heard of yet it may be one that
-   * has had a write of this id from its own stream.
+   * names. No stream brings them, so nobody could ever claim them. That is so where every other node has told, since the id
+   * was met, that it is not its store's and that it has none of these writes: a store may take a new id at any time, and
+   * what is known of a node may be older than that.
    */
   #isFromOutside(id: StoreId): boolean {
     const name = storeNameOf(id);
-    const current = name === storeNameOf(this.#store.id) ? this.#store.id : this.#peers.ofStore(name)?.storeId;
-    if (current === undefined || current === id || this.appliedOf(id) > 0) return false;
-    for (const [, nodes] of this.#peers.otherStores()) {
-      if (!nodes.some(({ storeId }) => storeId !== undefined)) return false;
-      if (nodes.some(({ applied }) => sequenceIn(applied, id) > 0)) return false;
+    const isOwn = name === storeNameOf(this.#store.id);
+    if (id === this.#store.id || this.appliedOf(id) > 0 || !(isOwn || this.#peers.ofStore(name))) return false;
+    const metAtMs = this.#metAtMs(id);
+    for (const { toldAtMs, storeId, applied } of this.#peers.all()) {
+      if (toldAtMs <= metAtMs || storeId === id || sequenceIn(applied, id) > 0) return false;
     }
     return true;
+  }
+
+  #metAtMs(id: StoreId): number {
+    const metAtMs = this.#met.get(id);
+    if (metAtMs !== undefined) return metAtMs;
+    const nowMs = this.#clock.monotonicMs();
+    for (const oldest of this.#met.keys()) {
+      if (this.#met.size < MET_MAX) break;
+      this.#met.delete(oldest);
+    }
+    this.#met.set(id, nowMs);
+    return nowMs;
   }
 
   /** Resolves once this store covers the token, or with `false` when the time is over. */
@@ -113,7 +130,7 @@ export class Coverage {
     });
   }
 
-  /** A claim has moved. */
+  /** A claim has moved, or another node has told how far its store is. */
   onProgress(): void {
     for (const waiter of this.#waiters) if (waiter.isCovered()) waiter.settle(true);
   }

@@ -93,7 +93,7 @@ export class Gossip {
   }
 
   onUp(peer: Peer): void {
-    peer.isUp = true;
+    this.#state.peers.cameUp(peer);
     this.#state.log.info({ peer: peer.node, peerRegion: peer.region }, 'peer connected');
     this.#greet(peer);
   }
@@ -169,6 +169,7 @@ export class Gossip {
     if (peers.isSibling(peer)) this.#compareWithSibling(peer);
     else this.#compareWithSelf(peer);
     peers.refresh(peer, coverage.appliedOf);
+    coverage.onProgress();
   }
 
   onPong(peer: Peer, count: number): void {
