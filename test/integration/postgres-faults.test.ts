@@ -126,8 +126,10 @@ describe('a connection that breaks', () => {
 
   it('twice in a row, and in the finding out', async () => {
     const database = await behindProxy();
-    proxy.onNextCommit('answer lost', 'request lost');
+    // The finding out ends with a commit too.
+    proxy.onNextCommit('answer lost', 'answer lost', 'request lost');
     await append(database, 'list', 'a');
+    proxy.onNextCommit('request lost');
     await append(database, 'list', 'b');
     expect(await read(database, 'list')).toBe('a b');
     expect(database.counters.doubts).toBe(2);
@@ -167,6 +169,34 @@ describe('a connection that breaks', () => {
     proxy.accept();
     await put(database, 'k', 'v');
     expect(await read(database, 'k')).toBe('v');
+  });
+});
+
+describe('a commit that no standby has yet', () => {
+  afterEach(async () => {
+    await server.query('ALTER SYSTEM RESET synchronous_standby_names');
+    await server.query('SELECT pg_reload_conf()');
+  });
+
+  it('is not told to be made, though the session that waited for one was ended and the rows can be seen', async () => {
+    const settings = server.settings(name, { statementTimeoutMs: 500 });
+    const database = await direct({ settings, retryMs: 500 });
+    await append(database, 'list', 'a');
+    await server.query(`ALTER SYSTEM SET synchronous_standby_names = 'away'`);
+    await server.query('SELECT pg_reload_conf()');
+    await eventually(
+      async () =>
+        (await server.query(`SELECT 1 WHERE current_setting('synchronous_standby_names') = 'away'`)).length > 0,
+      { what: 'a server that waits for its standby' },
+    );
+    const told = append(database, 'list', 'b').then(
+      () => 'made',
+      (error: unknown) => error,
+    );
+    await someSession(`wait_event = 'SyncRep'`);
+    await endSessions();
+    expect(await told).toMatchObject({ isDoubtful: true });
+    expect(await read(database, 'list')).toBe('a b');
   });
 });
 

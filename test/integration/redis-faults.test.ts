@@ -249,6 +249,22 @@ describe('what is in Redis', () => {
       expect(again?.entry === undefined || again.entry.sequence === 6).toBe(true);
     }
   });
+
+  it('of another kind than ours hinders neither its neighbours nor the cache', async () => {
+    const server = await startRedis();
+    const { cached, store } = await openBench(server.url);
+    const [foreign, ...others] = KEYS as [RecordKey, ...RecordKey[]];
+    const place = `meridian:1:${store.id}:${foreign}`;
+    await server.command('RPUSH', place, 'of another program');
+    for (const key of KEYS) await put(cached, key, 'one');
+    await Promise.all(KEYS.map((key) => readText(cached, key)));
+    await sleep(50);
+    await Promise.all(KEYS.map((key) => put(cached, key, 'two')));
+    for (let round = 0; round < 10; round++)
+      expect(await Promise.all(KEYS.map((key) => readText(cached, key)))).toEqual(KEYS.map(() => 'two'));
+    const { hits, errors, breaker } = cached.cacheFigures;
+    expect({ hits, errors, breaker }).toEqual({ hits: 10 * others.length, errors: 0, breaker: 'closed' });
+  });
 });
 
 describe('a connection that the network has dropped without a word', () => {

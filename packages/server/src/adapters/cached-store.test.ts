@@ -450,6 +450,21 @@ describe('the identity of the store', () => {
       expect(store.reads).toBe(2);
     }));
 
+  it('joins no look at what it was before', () =>
+    onCachedStore(async ({ cached, store, server, time }) => {
+      await putText(store, A, 'lost');
+      await cached.getRecent(A);
+      await time.sleep(1);
+      server.delayMs = TIMEOUT_MS / 2;
+      const before = cached.getRecent(A);
+      store.regress();
+      await cached.renewId();
+      await removeKey(store, A);
+      expect(textOf(await cached.getRecent(A))).toBeUndefined();
+      await before;
+      expect(cached.cacheFigures.hits).toBe(0);
+    }));
+
   it('serves nothing from the cache between a loss of the database and its new id', () =>
     onCachedStore(async ({ cached, store, time }) => {
       await putText(store, A, 'one');

@@ -60,6 +60,8 @@ export class CachedStore implements Store {
   readonly #valueBytesMax: number;
   readonly #counters = new CacheCounters();
   readonly #looks = new Map<RecordKey, Promise<CacheLook | undefined>>();
+  /** Under which id they were asked for: who asks under another must not join them. */
+  #looksUnder: StoreId | undefined;
   readonly #flights = new Map<RecordKey, Flight>();
   readonly #telling = new Set<Promise<void>>();
   #isClosed = false;
@@ -104,6 +106,10 @@ export class CachedStore implements Store {
 
   /** Asks the cache, together with all others who ask it for this key just now. */
   #look(id: StoreId, key: RecordKey): Promise<CacheLook | undefined> {
+    if (id !== this.#looksUnder) {
+      this.#looks.clear();
+      this.#looksUnder = id;
+    }
     const underWay = this.#looks.get(key);
     if (underWay) return underWay;
     const look = this.#cache.look(id, this.#store.sequence, key).finally(() => {

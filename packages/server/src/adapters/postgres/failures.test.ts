@@ -18,6 +18,7 @@ describe('a failure of the database', () => {
     ['53300', 'lost'],
     ['25006', 'lost'],
     ['25P03', 'lost'],
+    ['25P04', 'lost'],
     ['26000', 'lost'],
     ['08006', 'lost'],
     ['XX000', 'lost'],

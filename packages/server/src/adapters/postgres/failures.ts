@@ -64,7 +64,7 @@ const UNDONE: ReadonlySet<string> = new Set(['40001', '40P01', '55P03', '57014']
  * Read-only (a former primary, or an operator's switch), a transaction that was ended or is not there, a prepared
  * statement that is gone or whose tables changed, a completion that is not known.
  */
-const LOST: ReadonlySet<string> = new Set(['25006', '25P01', '25P02', '25P03', '26000', '0A000', '40003']);
+const LOST: ReadonlySet<string> = new Set(['25006', '25P01', '25P02', '25P03', '25P04', '26000', '0A000', '40003']);
 
 /** Connection exceptions, a shortage of resources, an operator at work, trouble of the machine, an internal error. */
 const LOST_CLASSES: ReadonlySet<string> = new Set(['08', '53', '57', '58', 'XX']);

@@ -238,10 +238,13 @@ export class Turns {
           session.run(statements.findTurn, [version]),
         ]),
       );
-      await session.command('ROLLBACK');
       const writer = turn?.rows[0]?.[0];
+      const isMade = writer === after.turn;
+      // It can be seen before the standbys that it must reach have it, where its own session was ended while it waited for
+      // them. To commit the lock alone waits for all that was committed before.
+      await session.command(isMade ? 'COMMIT' : 'ROLLBACK');
       const { state } = this.#stateRow.take(last as Answer, known, after);
-      if (writer !== undefined || state.version < version) return writer === after.turn;
+      if (writer !== undefined || state.version < version) return isMade;
     } catch (error) {
       await this.#leave(session, error);
       throw error;

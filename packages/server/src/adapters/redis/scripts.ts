@@ -8,13 +8,17 @@ export interface Script {
 
 /**
  * KEYS: places. ARGV: how long a lease lives, in ms; the lease to leave where nothing is. Answers what is at each place
- * then. A server that is full and may not evict takes no lease: the place is answered as nothing.
+ * then. A server that is full and may not evict takes no lease: the place is answered as nothing, as is one that holds a list
+ * or the like of another program's, which must not fail the keys beside it.
  */
 export const LOOK = script(`
 local found = {}
 for at = 1, #KEYS do
-  local value = redis.call('GET', KEYS[at])
-  if not value then
+  local value = redis.pcall('GET', KEYS[at])
+  if type(value) == 'table' then
+    if not string.find(value.err, 'WRONGTYPE', 1, true) then return value end
+    value = false
+  elseif not value then
     local set = redis.pcall('SET', KEYS[at], ARGV[2], 'PX', ARGV[1])
     value = not set.err and ARGV[2]
   end
@@ -44,7 +48,11 @@ for at = 1, #KEYS do
   local key, how, length = KEYS[at], ARGV[2 * at + 1], tonumber(ARGV[2 * at + 2])
   local value = string.sub(ARGV[2], from, from + length - 1)
   from = from + length
-  local there = redis.call('GETRANGE', key, 0, 127)
+  local there = redis.pcall('GETRANGE', key, 0, 127)
+  if type(there) == 'table' then
+    if not string.find(there.err, 'WRONGTYPE', 1, true) then return there end
+    there = ''
+  end
   local kind, isNone = string.sub(there, 1, 1), string.sub(value, 1, 1) == 'N'
   local old, new = part(there, 2), part(value, 2)
   local answer = 'K'

@@ -196,6 +196,24 @@ describe('a turn that the database has lost', () => {
       expect(other.store.id).toBe(one.store.id);
     }));
 
+  it('is missed by a turn that was asked for before it was heard of', () =>
+    onTwoNodes(async ({ time, server, one, other }) => {
+      await put(one.store, 'kept', A);
+      await time.sleep(250);
+      await one.store.shared.refresh();
+      const notices: CommitNotice[] = [];
+      other.store.shared.onChange((notice) => notices.push(notice));
+      const lost = await put(other.store, 'lost', B);
+      server.isDown = true;
+      const failure = failureOf(put(one.store, 'in its place', C));
+      await time.sleep(10);
+      for (const notice of notices) one.store.shared.notice(notice);
+      server.failOver();
+      server.isDown = false;
+      expect(await failure).toBeInstanceOf(StoreFailedError);
+      expect(one.regressed).toEqual([lost]);
+    }));
+
   it('is told to who listens only after it was missed', () =>
     onTwoNodes(async ({ time, server, one, connect }) => {
       await put(one.store, 'kept', A);

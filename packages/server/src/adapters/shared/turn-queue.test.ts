@@ -96,9 +96,13 @@ class HeldDatabase {
     const asked = new Set(keys);
     const read = (key: RecordKey) =>
       asked.has(key) && this.recordBytes > 0 ? { sequence: 1 as Sequence, record } : undefined;
-    const changes = decide({ state: { ...this.#state, hasSeen: true }, read });
-    if (changes) this.#state = { ...this.#state, ...changes.after, version: this.#state.version + 1 };
-    end(this.#state);
+    try {
+      const changes = decide({ state: { ...this.#state, hasSeen: true }, read });
+      if (changes) this.#state = { ...this.#state, ...changes.after, version: this.#state.version + 1 };
+      end(this.#state);
+    } catch (error) {
+      end(error as Error);
+    }
     await settled();
   }
 
@@ -111,7 +115,8 @@ class HeldDatabase {
 function setting() {
   const clock = new ManualClock();
   const database = new HeldDatabase();
-  const seen = () => ({ id: 'eu-1.0123456789abcdef' as StoreId, version: 0, turn: 'none' });
+  const heard = { id: 'eu-1.0123456789abcdef' as StoreId, version: 0, turn: 'none' };
+  const seen = () => heard;
   const queue = new TurnQueue({ database, clock, seen, onTurn: () => true, onDone: () => undefined });
   const outcomes = { made: 0, failures: [] as unknown[] };
   const watch = (promise: Promise<unknown>): void =>
@@ -163,7 +168,7 @@ function setting() {
     await drain();
     return size;
   };
-  return { clock, database, queue, outcomes, put, note, claim, drain, warm, nextSize };
+  return { clock, database, queue, heard, outcomes, put, note, claim, drain, warm, nextSize };
 }
 
 describe('turns while the database is away', () => {
@@ -220,6 +225,32 @@ describe('turns while the database is away', () => {
     expect(isClosed).toBe(false);
     await database.fail(new StoreFailedError('refused'));
     expect([isClosed, database.isAsked, outcomes.failures.length]).toEqual([true, false, 2_003]);
+  });
+});
+
+describe('a turn that finds less than was heard of since it was asked for', () => {
+  it('decides nothing, and is asked for anew with all that was in it, in the same order', async () => {
+    const { clock, database, queue, heard } = setting();
+    const decided: string[] = [];
+    const ask = (name: string): Promise<void> =>
+      queue.update([keyOf(0)], () => {
+        decided.push(name);
+        return { writes: [], result: undefined };
+      });
+    const asked = [ask('first'), ask('second')];
+    await clock.pass(1);
+    heard.turn = 'of another node';
+    await database.answer();
+    asked.push(ask('third'));
+    await clock.pass(1);
+    expect([database.isAsked, decided]).toEqual([true, []]);
+    heard.turn = 'none';
+    await database.answer();
+    await clock.pass(1);
+    await database.answer();
+    await Promise.all(asked);
+    expect(decided).toEqual(['first', 'second', 'third']);
+    await queue.close();
   });
 });
 

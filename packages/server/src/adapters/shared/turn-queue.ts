@@ -46,6 +46,11 @@ const FIRST_KEYS_MAX = 32;
 /** No bound any more: a turn is full before. */
 const ANY_KEYS_MAX = 2 * FLUSH_KEYS_MAX;
 
+/** A turn has found less than this node has heard of since it was asked for. It is asked for anew, and told of that too. */
+class HeardOfMore extends Error {
+  override readonly name = 'HeardOfMore';
+}
+
 /**
  * Makes one transaction of the updates that came in while those before were under way. Nothing of it is told to anybody
  * before it is durable: also a decision that failed, or wrote nothing, may rest on writes of the same turn, and waits.
@@ -171,6 +176,11 @@ export class TurnQueue {
         this.#ended(requests.length);
       },
       (failure: unknown) => {
+        if (failure instanceof HeardOfMore) {
+          this.#putBack(requests);
+          this.#ended(0);
+          return;
+        }
         for (const request of requests) request.reject(failure);
         this.#learn(keys.length, bytesPerKey);
         if (failure instanceof StoreFailedError) this.#onStoreFailed(failure, clock.monotonicMs() - beganAtMs);
@@ -237,6 +247,8 @@ export class TurnQueue {
 
   /** How many ran: those that a large one leaves no room for wait for the next turn. */
   #decide(turn: SharedTurn, taken: readonly Request[]): { changes: FlushChanges | undefined; ran: number } {
+    // Either the database has gone back while the turn was tried, or the turn's session has ended, and others came after it.
+    if (turn.state.hasSeen && lacks(turn.state, this.#options.seen())) throw new HeardOfMore();
     const isSound = this.#options.onTurn(turn.state);
     const flush = new Flush(turn, turn.state);
     let ran = 0;
@@ -250,6 +262,12 @@ export class TurnQueue {
     }
     return { changes: flush.changes(), ran };
   }
+}
+
+/** Nobody else takes a turn meanwhile, so nothing can have been heard of that is not in it. */
+function lacks(found: TurnMark, seen: TurnMark): boolean {
+  if (found.id !== seen.id) return false;
+  return found.version < seen.version || (found.version === seen.version && found.turn !== seen.turn);
 }
 
 function sizeOf({ keys }: FlushRequest): number {
