@@ -181,6 +181,9 @@ describe('a cluster file', () => {
       'regions: must not be empty',
     ],
     ['a key twice', ['cluster: shop', 'cluster: shop\ncluster: shop'], 'Map keys must be unique'],
+    ['an alias of nothing', ['cluster: shop', 'cluster: *shop'], 'Unresolved alias'],
+    ['aliases without end', ['cluster: shop', `${endlessAliases()}cluster: shop`], 'Excessive alias count'],
+    ['two documents', ['cluster: shop', 'cluster: shop\n---\ncluster: shop'], "expected one document, found '---'"],
     ['what is not YAML', ['cluster: shop', 'cluster: [shop'], '/etc/shop/cluster.yaml: '],
   ] as const)('names %s in one line', (_what, [from, to, ...more], expected) => {
     expect(SHOP).toContain(from);
@@ -199,6 +202,13 @@ describe('a cluster file', () => {
     expect(failureOf(() => parse('')).message).toContain('expected a mapping, found nothing');
   });
 });
+
+/** Each of them stands for nine of the one before. */
+function endlessAliases(): string {
+  const lines = ['a0: &a0 [x,x,x,x,x,x,x,x,x]'];
+  for (let at = 1; at < 8; at++) lines.push(`a${at}: &a${at} [${new Array<string>(9).fill(`*a${at - 1}`).join()}]`);
+  return `${lines.join('\n')}\n`;
+}
 
 function failureOf(act: () => unknown): Error {
   try {

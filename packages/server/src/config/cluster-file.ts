@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { parseDocument } from 'yaml';
 import { checkClusterRules } from './cluster-rules.ts';
 import { ClusterDocument } from './cluster-schema.ts';
 import { schemaProblem } from './schema-problem.ts';
 import { SettingError } from './setting-error.ts';
 import { storePlace } from './store-place.ts';
 import { estimatedRttMs, linkName, measuredRttMs } from './wan-places.ts';
+import { parseYaml } from './yaml-text.ts';
 
 export interface ClusterNode {
   readonly name: string;
@@ -124,13 +124,6 @@ function textOf(path: string): string {
     const code = (error as NodeJS.ErrnoException).code;
     throw new SettingError(path, code === 'ENOENT' ? 'there is no such cluster file' : `cannot be read (${code})`);
   }
-}
-
-function parseYaml(path: string, text: string): unknown {
-  const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true });
-  const failure = document.errors[0];
-  if (failure) throw new SettingError(path, failure.message.split('\n')[0]?.replace(/:$/, '') ?? 'is not YAML');
-  return document.toJS({ maxAliasCount: 100 });
 }
 
 function where(path: string, at: string): string {

@@ -38,6 +38,8 @@ describe('settings', () => {
 
   it('take an empty variable for none', () => {
     expect(read(['endpoint'], {}, { MERIDIAN_ENDPOINT: '' }).endpoint).toBe('http://127.0.0.1:8001');
+    yaml('endpoint: http://127.0.0.1:9');
+    expect(read(['endpoint'], {}, { MERIDIAN_CONFIG: '' }).endpoint).toBe('http://127.0.0.1:9');
   });
 
   it.each([
@@ -55,6 +57,7 @@ describe('settings', () => {
       "meridian.yaml: log-level: expected one of fatal, error, warn, info, debug, trace, silent, found 'loud'",
     ],
     [{}, {}, 'log-level: { a: 1 }', 'meridian.yaml: log-level: expected one of'],
+    [{}, {}, 'endpoint: *nowhere', 'meridian.yaml: Unresolved alias'],
     [{}, {}, 'a list', 'meridian.yaml: expected a mapping of settings'],
     [
       { requestTimeoutMs: '1e3' },

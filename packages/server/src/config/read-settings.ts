@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
-import { parseDocument } from 'yaml';
 import { hint } from './nearest.ts';
 import { SettingError } from './setting-error.ts';
 import { dashed, flagOf, SETTING_NAMES, SETTINGS, type SettingName, type Settings, variableOf } from './settings.ts';
+import { parseYaml } from './yaml-text.ts';
 
 export interface SettingSources {
   /** Flags as they were given, by setting; `undefined` where one was not. */
@@ -66,14 +66,11 @@ interface SettingsFile {
 }
 
 function readSettingsFile({ env, folder }: SettingSources): SettingsFile {
-  const named = env[CONFIG_VARIABLE];
+  const named = env[CONFIG_VARIABLE] || undefined;
   const path = named ?? CONFIG_FILE;
   const text = readText(isAbsolute(path) ? path : join(folder, path), path, named !== undefined);
   if (text === undefined) return { path, values: {} };
-  const document = parseDocument(text, { uniqueKeys: true });
-  const failure = document.errors[0];
-  if (failure) throw new SettingError(path, failure.message.split('\n')[0]?.replace(/:$/, '') ?? 'is not YAML');
-  const values: unknown = document.toJS({ maxAliasCount: 100 }) ?? {};
+  const values = parseYaml(path, text) ?? {};
   if (typeof values !== 'object' || Array.isArray(values))
     throw new SettingError(path, 'expected a mapping of settings');
   checkKeys(path, values as Record<string, unknown>);

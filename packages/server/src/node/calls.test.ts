@@ -6,6 +6,7 @@ import {
   CHANGE,
   type Message,
   REQUEST,
+  type Request,
   STATUS,
   statusResult,
   WRITE,
@@ -90,6 +91,26 @@ describe('a call', () => {
     calls.stop();
     await Promise.all(waiting);
     expect(calls.pendingCount).toBe(0);
+  });
+
+  it('to one peer has room, however many wait for another', async () => {
+    const { calls, call, sent } = setUp();
+    const waiting = Array.from({ length: CALLS_PENDING_MAX }, () => outcome(call()));
+    const answered = outcome(calls.call(OTHER, 'r', 1_000, [STATUS], statusResult));
+    calls.onAnswer(OTHER, [ANSWER, (sent.at(-1) as Request)[1], null, [1, 2, 3]]);
+    expect(await answered).toEqual([1, 2, 3]);
+    // One that is over makes room for another, however it ended.
+    calls.onAnswer(PEER, [ANSWER, 101, null, [1, 2, 3]]);
+    waiting.push(outcome(call()));
+    expect(calls.pendingCount).toBe(CALLS_PENDING_MAX);
+    calls.onDown(PEER);
+    expect(new Set((await Promise.all(waiting)).map((one) => JSON.stringify(one)))).toEqual(
+      new Set(['[1,2,3]', '{"wasSent":true}']),
+    );
+    const again = outcome(call());
+    expect(calls.pendingCount).toBe(1);
+    calls.stop();
+    expect(await again).toEqual({ wasSent: true });
   });
 
   it('that fails here tells the peer only what is in the table', async () => {

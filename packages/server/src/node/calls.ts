@@ -46,6 +46,8 @@ export class Calls {
   readonly #handler: CallHandler;
   readonly #bugs: PlantedBugs;
   readonly #pending = new Map<number, Pending>();
+  /** How many of them wait for each peer: one that answers nothing must not take the room of the others. */
+  readonly #pendingOf = new Map<NodeName, number>();
   /** By peer: the ids of calls that change something each time they are carried out. */
   readonly #carriedOut = new Map<NodeName, Set<number>>();
   #lastId: number;
@@ -71,7 +73,9 @@ export class Calls {
     call: Call,
     result: Shape<Result>,
   ): Promise<Result> {
-    if (this.#pending.size >= CALLS_PENDING_MAX) throw new CallFailed('too many calls are waiting', false);
+    const waiting = this.#pendingOf.get(to) ?? 0;
+    if (waiting >= CALLS_PENDING_MAX) throw new CallFailed(`too many calls wait for ${to}`, false);
+    this.#pendingOf.set(to, waiting + 1);
     const id = ++this.#lastId;
     const answered = new Promise<unknown>((resolve, reject) => {
       const cancelTimer = this.#clock.timer(timeoutMs, () => this.#fail(id, `no answer within ${timeoutMs} ms`));
@@ -87,6 +91,7 @@ export class Calls {
     const pending = this.#pending.get(id);
     if (!pending) return undefined;
     this.#pending.delete(id);
+    this.#pendingOf.set(pending.to, (this.#pendingOf.get(pending.to) ?? 0) - 1);
     pending.cancelTimer();
     return pending;
   }

@@ -2,6 +2,7 @@ import type { StoreId, StoreName } from '@meridian/core/ids';
 import { GREETING, PING, PONG, READ, REQUEST } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { codeOf, onCluster, optionsOf, type TestCluster, THREE_REGIONS } from './cluster.testing.ts';
+import { UNANSWERED_MS } from './limits.ts';
 
 /** Puts `node` on a disk as it was before its last writes, which its peers have seen. */
 async function restoreOlderDisk(cluster: TestCluster, node: string): Promise<void> {
@@ -157,6 +158,31 @@ describe('what peers tell of themselves', () => {
       const rttMs = cluster.node('us-1').figures().peers[0]?.rttMs ?? 0;
       expect(rttMs).toBeGreaterThan(900);
       expect(rttMs).toBeLessThan(1_200);
+    }));
+
+  it('does not make one live that hears nothing of what it is told: writes are passed on to another', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await cluster.node('us-1').putNamespace('far', { placement: { eu: 1, ap: 1 } }, optionsOf());
+      const reachable = () =>
+        Object.fromEntries(
+          cluster
+            .node('us-1')
+            .figures()
+            .peers.map(({ node, reachable: isReachable }) => [node, isReachable]),
+        );
+      const { region } = await cluster.put('us-1', 'key', 'before', { in: 'far' });
+      const deaf = `${region}-1`;
+      cluster.passes = (from, to) => !(from === 'us-1' && to === deaf);
+      await cluster.time.sleep(UNANSWERED_MS - 1_000);
+      // Some pings are lost on any link.
+      expect(reachable()[deaf]).toBe(true);
+      await cluster.time.sleep(2_000);
+      expect(Object.values(reachable()).filter(Boolean)).toHaveLength(1);
+      expect(reachable()[deaf]).toBe(false);
+      expect((await cluster.put('us-1', 'key', 'after', { in: 'far' })).region).not.toBe(region);
+      cluster.passes = () => true;
+      await cluster.settle();
+      expect(Object.values(reachable())).toEqual([true, true]);
     }));
 
   it('makes the others compare what they have of a store that was lost', () =>

@@ -4,6 +4,11 @@
 export const PING_MS = 500;
 /** A peer not heard for so long is taken for cut off: four pings, and well above the longest round trip between regions. */
 export const SUSPECT_MS = 2_000;
+/**
+ * A peer that is heard, but has answered nothing for so long and a round trip, hears nothing of this node: the link is cut one
+ * way. Ten pings: where a third of all messages is lost both ways, as many get no answer once in a thousand times.
+ */
+export const UNANSWERED_MS = 5_000;
 /** A restarted store waits so long to hear whether a peer has seen more of it than it has itself, before it takes a write. */
 export const FIRST_GREETING_MS = 1_000;
 

@@ -57,6 +57,7 @@ export class PeerMessages implements TransportHandler {
     const { gossip, shipper, following, news, siblings } = this.#targets;
     const peer = peers.heard(from);
     if (!peer) return;
+    if (isReply(message[0])) peers.hears(peer);
     switch (message[0]) {
       case wire.GREETING:
         gossip.onGreeting(peer, message);
@@ -94,4 +95,9 @@ export class PeerMessages implements TransportHandler {
         break;
     }
   }
+}
+
+/** Sent only by who has heard this node. */
+function isReply(kind: wire.Message[0]): boolean {
+  return kind === wire.PONG || kind === wire.ANSWER || kind === wire.APPLIED;
 }

@@ -11,7 +11,7 @@ import type { LayoutNode } from '@meridian/core/placement/layout';
 import type { Greeting, Ping } from '@meridian/core/wire/messages';
 import { vectorOf } from '@meridian/core/wire/vector-entries';
 import type { Clock } from '../ports/clock.ts';
-import { SUSPECT_MS } from './limits.ts';
+import { SUSPECT_MS, UNANSWERED_MS } from './limits.ts';
 
 /** What this node knows of another. */
 export interface Peer {
@@ -21,6 +21,8 @@ export interface Peer {
   readonly http: string;
   isUp: boolean;
   heardAtMs: number;
+  /** Monotonic time at which something came last that it would not have sent without hearing this node; `undefined` before it came up. */
+  hearsAtMs: number | undefined;
   /** Smoothed; `undefined` until the first answer to a ping. */
   rttMs: number | undefined;
   /** The shortest of the last few: how far away it is, however busy either end. */
@@ -68,6 +70,7 @@ export class Peers {
       http: node.http,
       isUp: false,
       heardAtMs: Number.NEGATIVE_INFINITY,
+      hearsAtMs: undefined,
       rttMs: undefined,
       nearestRttMs: undefined,
       storeId: undefined,
@@ -130,9 +133,12 @@ export class Peers {
     for (const entry of this.#byStore) if (entry[0] !== this.#ownStore) yield entry;
   }
 
-  /** Up, greeted, and heard of lately. */
+  /** Up, greeted, heard of lately, and not deaf to this node. */
   isLive(peer: Peer): boolean {
-    return peer.isUp && peer.storeId !== undefined && this.#clock.monotonicMs() - peer.heardAtMs < SUSPECT_MS;
+    if (!peer.isUp || peer.storeId === undefined) return false;
+    const nowMs = this.#clock.monotonicMs();
+    const { heardAtMs, hearsAtMs = nowMs, rttMs = 0 } = peer;
+    return nowMs - heardAtMs < SUSPECT_MS && nowMs - hearsAtMs < UNANSWERED_MS + rttMs;
   }
 
   isStoreLive(store: StoreName): boolean {
@@ -152,6 +158,16 @@ export class Peers {
     const peer = this.#byNode.get(node);
     if (peer) peer.heardAtMs = this.#clock.monotonicMs();
     return peer;
+  }
+
+  /** A connection takes both ways to be made. */
+  cameUp(peer: Peer): void {
+    peer.isUp = true;
+    this.hears(peer);
+  }
+
+  hears(peer: Peer): void {
+    peer.hearsAtMs = this.#clock.monotonicMs();
   }
 
   /** Takes over what a greeting tells. Returns the id that this peer's store had before, where it has another now. */

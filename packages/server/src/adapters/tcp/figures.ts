@@ -10,7 +10,8 @@ export type Rejection =
   | 'wrong-direction'
   | 'timeout'
   | 'crowded'
-  | 'stalled';
+  | 'stalled'
+  | 'silent';
 
 /** Counts since the start of the transport. Bytes are those on the wire, handshakes included. */
 export interface TcpFigures {
@@ -47,6 +48,7 @@ export function noFigures(): TcpFigures {
       timeout: 0,
       crowded: 0,
       stalled: 0,
+      silent: 0,
     },
   };
 }

@@ -13,7 +13,13 @@ export interface TcpLimits {
   readonly handshakeMs: number;
   /** A peer that has taken nothing of what waits for it for so long is dropped. */
   readonly stallMs: number;
-  /** Connections that have proved nothing yet. The oldest gives way to the next: a proof takes two round trips, a squatter stays. */
+  /**
+   * Nodes answer each other's pings twice a second. A peer from which nothing has come for so long, though it was spoken to,
+   * has lost its end of the connection, or the way to it. The system would go on sending to it again, at last every two
+   * minutes, and as long after the way is whole again nothing would pass; a new connection passes at once.
+   */
+  readonly silentMs: number;
+  /** Connections that have proved nothing yet. The oldest of the address that has most of them gives way to the next: a proof takes two round trips, a squatter stays. */
   readonly strangersMax: number;
   readonly backoffMinMs: number;
   readonly backoffMaxMs: number;
@@ -30,6 +36,7 @@ export const TCP_LIMITS: TcpLimits = {
   bytesBufferedMax: 64 * MIB,
   handshakeMs: 5_000,
   stallMs: 30_000,
+  silentMs: 15_000,
   strangersMax: 64,
   backoffMinMs: 100,
   backoffMaxMs: 3_000,

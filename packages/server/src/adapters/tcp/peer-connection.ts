@@ -10,10 +10,10 @@ import type { TcpLimits } from './limits.ts';
 import { FRAME_HEADER_BYTES, unpackMessage } from './message-codec.ts';
 import { messageBytesAtMost } from './message-size.ts';
 import { Outbox } from './outbox.ts';
+import { Standstill } from './standstill.ts';
 
 /** How long a refusal may take to leave, and what waits at a stop. */
 const LINGER_MS = 1_000;
-const STALL_CHECKS = 4;
 
 export interface ConnectionOwner {
   /** The other side has proved itself as `peer`. */
@@ -47,8 +47,11 @@ export class PeerConnection {
   #isClosed = false;
   #isFlushDue = false;
   #socketError: string | undefined;
-  #checksWithoutProgress = 0;
-  #cancelTimer: CancelTimer;
+  /** Since something came from the other side. */
+  #hasSpoken = false;
+  readonly #stall: Standstill;
+  readonly #silence: Standstill;
+  readonly #cancelTimer: CancelTimer;
 
   constructor(socket: Socket, remote: string, handshake: Handshake, parts: ConnectionParts) {
     this.remote = remote;
@@ -59,11 +62,27 @@ export class PeerConnection {
       this.#takeFrame(bytes, from, to, isOwned),
     );
     this.#outbox = new Outbox(socket, () => {
-      this.#checksWithoutProgress = 0;
+      this.#stall.moved();
       if (this.#isClosed && this.#outbox.bytes === 0) socket.end();
     });
-    this.#cancelTimer = parts.clock.timer(parts.limits.handshakeMs, () =>
-      this.close(`no proof within ${parts.limits.handshakeMs} ms`, 'timeout'),
+    const { handshakeMs, stallMs, silentMs } = parts.limits;
+    this.#stall = new Standstill(
+      parts.clock,
+      stallMs,
+      () => this.#outbox.bytes > 0,
+      () => this.close(`it took nothing for ${stallMs} ms, and ${this.#outbox.bytes} bytes wait`, 'stalled'),
+    );
+    this.#silence = new Standstill(
+      parts.clock,
+      silentMs,
+      () => this.#hasSpoken,
+      () => this.close(`nothing came from it for ${silentMs} ms`, 'silent'),
+    );
+    this.#cancelTimer = parts.clock.timer(handshakeMs, () =>
+      this.close(
+        socket.connecting ? `no answer within ${handshakeMs} ms` : `no proof within ${handshakeMs} ms`,
+        'timeout',
+      ),
     );
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -107,6 +126,7 @@ export class PeerConnection {
       return false;
     }
     this.#outbox.put(message, bytesAtMost);
+    this.#hasSpoken = true;
     figures.framesOut++;
     figures.bytesOut += this.#outbox.bytes - before;
     if (!this.#isFlushDue) {
@@ -123,6 +143,8 @@ export class PeerConnection {
 
   #read(chunk: Uint8Array): void {
     if (this.#isClosed) return;
+    this.#hasSpoken = false;
+    this.#silence.moved();
     this.#parts.figures.bytesIn += chunk.length;
     // A plain view: msgpackr then gives plain byte arrays, which are also cheaper to make than a Buffer.
     const oversized = this.#reader.read(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length));
@@ -144,7 +166,8 @@ export class PeerConnection {
     this.#peer = step.peer;
     this.#reader.bytesMax = this.#parts.limits.frameBytesMax;
     this.#cancelTimer();
-    this.#watchForStall();
+    this.#stall.watch();
+    this.#silence.watch();
     this.#parts.owner.onProved(this, step.peer);
   }
 
@@ -158,19 +181,6 @@ export class PeerConnection {
       return;
     }
     this.#parts.owner.onMessage(this, message);
-  }
-
-  /** Counts checks, not time: a process that was itself paused must not blame its peers for that when it wakes up. */
-  #watchForStall(): void {
-    const { clock, limits } = this.#parts;
-    this.#cancelTimer = clock.timer(limits.stallMs / STALL_CHECKS, () => {
-      if (this.#outbox.bytes === 0) this.#checksWithoutProgress = 0;
-      else if (this.#checksWithoutProgress++ === STALL_CHECKS) {
-        this.close(`it took nothing for ${limits.stallMs} ms, and ${this.#outbox.bytes} bytes wait`, 'stalled');
-        return;
-      }
-      this.#watchForStall();
-    });
   }
 
   /** What waits is lost, and what is on its way may be. */
@@ -187,6 +197,8 @@ export class PeerConnection {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#cancelTimer();
+    this.#stall.stop();
+    this.#silence.stop();
     if (lingers) this.#linger();
     else {
       this.#outbox.discard();

@@ -256,6 +256,38 @@ describe('the tcp transport', () => {
     });
   });
 
+  it.runIf(process.platform === 'linux')(
+    'has room for a peer, however many strangers knock from another address',
+    async () => {
+      const b = await start(B, { limits: { strangersMax: 8 } });
+      const knock = (localAddress: string): Socket => {
+        const socket = connect({ host: '127.0.0.1', port: portOf(B), localAddress });
+        socket.on('error', () => {});
+        cleanups.push(() => socket.destroy());
+        return socket;
+      };
+      const peer = stranger(B);
+      peer.socket.write(
+        framed(
+          encodeHello({
+            version: PROTOCOL_VERSION,
+            cluster: 'test',
+            from: 'a',
+            to: 'b',
+            nonce: 'n'.repeat(NONCE_CHARS),
+          }),
+        ),
+      );
+      await peer.frame();
+      for (let count = 0; count < 40; count++) knock('127.0.0.2');
+      await until(() => b.transport.figures().rejected.crowded >= 33);
+      expect(peer.isClosed).toBe(false);
+      // Those of one address give way to one another.
+      for (let count = 0; count < 20; count++) knock('127.0.0.1');
+      await until(() => peer.isClosed);
+    },
+  );
+
   describe('towards a peer that proved itself', () => {
     const msgpack = new Packr({ useRecords: false });
     const bad: readonly [string, Buffer, RegExp][] = [
@@ -387,6 +419,89 @@ describe('the tcp transport', () => {
     const b = await start(B);
     await until(() => a.transport.isUp(B) && b.transport.isUp(A));
     expect(a.listener.events).toEqual(['up b']);
+  });
+
+  it('logs each trouble with a peer once, whichever way its tries end', async () => {
+    let count = 0;
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      if (count++ % 2 === 0) socket.end();
+      socket.resume();
+    });
+    cleanups.push(() => server.close());
+    await new Promise<void>((done) => server.listen(portOf(B), '127.0.0.1', done));
+    const a = await start(A, { limits: { handshakeMs: 50, backoffMinMs: 5, backoffMaxMs: 10 } });
+    await until(() => count > 6);
+    expect(a.log.lines.map((line) => line.replace(/ \{.*/, ''))).toEqual([
+      'info peer cannot be reached: closed by the peer',
+      'info peer cannot be reached: no proof within 50 ms',
+    ]);
+    // Nobody came to be refused.
+    expect(a.transport.figures().rejected.timeout).toBe(0);
+  });
+
+  describe('on a link that has become a hole', () => {
+    /** Takes what is sent to node `b`, and from one moment on passes nothing on of the connections it has. New ones pass. */
+    async function wayToB(): Promise<{ readonly port: number; swallow(): void }> {
+      const pairs: Socket[][] = [];
+      const server = createServer((near) => {
+        const far = connect({ host: '127.0.0.1', port: portOf(B) });
+        for (const [from, to] of [
+          [near, far],
+          [far, near],
+        ] as const) {
+          from.on('data', (bytes) => to.write(bytes));
+          from.on('error', () => {});
+          from.on('close', () => to.destroy());
+        }
+        pairs.push([near, far]);
+      });
+      cleanups.push(() => {
+        server.close();
+        for (const socket of pairs.flat()) socket.destroy();
+      });
+      const port = await new Promise<number>((done) =>
+        server.listen(0, '127.0.0.1', () => done((server.address() as { port: number }).port)),
+      );
+      const swallow = () => {
+        for (const socket of pairs.flat()) {
+          socket.removeAllListeners('data');
+          socket.removeAllListeners('close');
+          socket.on('data', () => {});
+        }
+      };
+      return { port, swallow };
+    }
+
+    it('makes the connection anew, where what it sends is answered by nothing', async () => {
+      const way = await wayToB();
+      const b = await start(B);
+      const peers = [{ node: B, host: '127.0.0.1', port: way.port }];
+      const a = await start(A, { peers, limits: { silentMs: 200 } });
+      await until(() => a.transport.isUp(B) && b.transport.isUp(A));
+      way.swallow();
+      const beat = setInterval(() => a.transport.send(B, carrying(1)), 20);
+      cleanups.push(() => clearInterval(beat));
+      await until(() => b.listener.messages.length > 0);
+      expect(a.listener.events.slice(0, 3)).toEqual(['up b', 'down b', 'up b']);
+      expect(a.log.warnings()[0]).toMatch(/peer is down: nothing came from it for 200 ms/);
+      expect(b.listener.events).toEqual(['up a', 'down a', 'up a']);
+    });
+
+    it('keeps one on which nobody says anything, and one on which answers come', async () => {
+      const b = await start(B);
+      const a = await start(A, { limits: { silentMs: 120 } });
+      await until(() => a.transport.isUp(B) && b.transport.isUp(A));
+      await pause(300);
+      const beat = setInterval(() => a.transport.send(B, carrying(1)), 5);
+      const slowBeat = setInterval(() => b.transport.send(A, carrying(2)), 60);
+      cleanups.push(() => {
+        clearInterval(beat);
+        clearInterval(slowBeat);
+      });
+      await pause(800);
+      expect(a.listener.events).toEqual(['up b']);
+    });
   });
 
   it('counts frames and bytes alike at both ends', async () => {

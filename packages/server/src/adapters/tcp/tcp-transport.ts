@@ -59,8 +59,8 @@ interface Dialer {
   connection: PeerConnection | undefined;
   provedAtMs: number | undefined;
   cancelRetry: CancelTimer | undefined;
-  /** Said once per outage, not per try. */
-  lastTrouble: string | undefined;
+  /** Of this outage: each is said once, not once per try. */
+  readonly troubles: Set<string>;
 }
 
 const KEEPALIVE_MS = 10_000;
@@ -174,8 +174,7 @@ class TcpNode implements TcpTransport {
     this.#strangers.add(connection);
     if (this.#isStopping) connection.finish('this node stops');
     if (this.#strangers.size <= this.#limits.strangersMax) return;
-    const [oldest] = this.#strangers;
-    oldest?.close(`more than ${this.#limits.strangersMax} connections without proof`, 'crowded');
+    oldestOfMost(this.#strangers)?.close(`more than ${this.#limits.strangersMax} connections without proof`, 'crowded');
   }
 
   #dial(dialer: Dialer): void {
@@ -195,7 +194,7 @@ class TcpNode implements TcpTransport {
     const dialer = this.#dialerOf(connection);
     if (dialer) {
       dialer.provedAtMs = this.#options.clock.monotonicMs();
-      dialer.lastTrouble = undefined;
+      dialer.troubles.clear();
     }
     this.#live.get(peer)?.close('the peer connected anew');
     if (connection.isClosed) return;
@@ -216,11 +215,13 @@ class TcpNode implements TcpTransport {
     );
   }
 
-  #closed(connection: PeerConnection, reason: string, rejection: Rejection | undefined): void {
+  #closed(connection: PeerConnection, reason: string, blamed: Rejection | undefined): void {
     this.#strangers.delete(connection);
     void connection.closed().then(() => this.#open.delete(connection));
     const dialer = this.#dialerOf(connection);
     const { peer, remote } = connection;
+    // Whom this node waited for in vain did not come to be refused.
+    const rejection = dialer && blamed === 'timeout' ? undefined : blamed;
     if (rejection) this.#figures.rejected[rejection]++;
     const wasUp = peer !== undefined && this.#live.get(peer) === connection;
     if (wasUp) {
@@ -230,14 +231,14 @@ class TcpNode implements TcpTransport {
       else this.#options.log.info(fields, `peer is down: ${reason}`);
     } else if (rejection) {
       const expected = dialer?.peer.node;
-      const party = expected ?? remote.slice(0, remote.lastIndexOf(':'));
+      const party = expected ?? addressIn(remote);
       this.#quiet.warn(
         `${rejection} ${party}`,
         { rejection, remote, ...(expected ? { peer: expected } : {}) },
         `refused a peer connection: ${reason}`,
       );
-    } else if (dialer && dialer.lastTrouble !== reason && !this.#isStopping) {
-      dialer.lastTrouble = reason;
+    } else if (dialer && !dialer.troubles.has(reason) && !this.#isStopping) {
+      dialer.troubles.add(reason);
       this.#options.log.info({ peer: dialer.peer.node, remote }, `peer cannot be reached: ${reason}`);
     }
     if (dialer) this.#retry(dialer);
@@ -266,8 +267,20 @@ function newDialer(peer: TcpPeer): Dialer {
     connection: undefined,
     provedAtMs: undefined,
     cancelRetry: undefined,
-    lastTrouble: undefined,
+    troubles: new Set(),
   };
+}
+
+function addressIn(remote: string): string {
+  return remote.slice(0, remote.lastIndexOf(':'));
+}
+
+/** One address cannot take the place of all others. `strangers` are in the order they came. */
+function oldestOfMost(strangers: ReadonlySet<PeerConnection>): PeerConnection | undefined {
+  const byAddress = Map.groupBy(strangers, ({ remote }) => addressIn(remote));
+  let most: readonly PeerConnection[] = [];
+  for (const ofOne of byAddress.values()) if (ofOne.length > most.length) most = ofOne;
+  return most[0];
 }
 
 function codeOf(error: Error): string {

@@ -238,6 +238,17 @@ describe('the wan transport', () => {
     expect(told).toEqual(['2 from eu-1', 'down eu-1: the link was cut one way', 'up eu-1']);
   });
 
+  it('shows no peer that is connected anew while the link is cut one way: no such link can be made', () => {
+    wan.apply({ split: [['eu', 'us']], oneWay: true });
+    below.lower(EU);
+    below.raise(EU);
+    wan.apply({ loss: 0.1 });
+    expect(told).toEqual(['down eu-1: lowered']);
+    expect([wan.isUp(EU), ...send(EU, 1)]).toEqual([false, false]);
+    wan.apply({ heal: true });
+    expect(told).toEqual(['down eu-1: lowered', 'up eu-1']);
+  });
+
   it('says a split once, however often it is asked for, and heals before it splits in one change', () => {
     wan.apply({ split: [['us', 'eu']] });
     wan.apply({ split: [['eu', 'us']] });

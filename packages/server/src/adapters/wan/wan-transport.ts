@@ -37,8 +37,9 @@ const RETRANSMISSION_MS = 200;
  * Puts the sea between regions that stand on one machine. Each node works on its own links:
  * - *Distance.* What this node sends waits for half a round trip. So two nodes with the same table have all of it between them.
  * - *Split.* Nothing goes either way, what is on its way is lost, and the peer is shown as down; when healed it is shown as up.
- *   A split one way says nothing to anybody: what is sent that way is lost, as on a link that is silently broken. When it
- *   is healed the peer goes down and comes up at once, as TCP would have dropped and made its connection anew by then.
+ *   A split one way says nothing to anybody: what is sent that way is lost, as on a link that is silently broken. A
+ *   connection that is dropped meanwhile is shown again only once the link is healed, since none can be made over half of it.
+ *   One that was kept goes down and comes up then, as TCP would have dropped and made it anew.
  * - *Loss.* TCP loses nothing: it sends again, and what came behind the lost packet waits for it. So a message that is
  *   drawn as lost, and all behind it on its link, are late by a retransmission: 200 ms and a round trip. The order stays.
  *
@@ -69,7 +70,7 @@ class WanNode implements WanTransport {
     return this.#inner.start({
       onUp: (node) => {
         this.#reached.add(node);
-        if (!this.#network.isSplit(this.#regionOf(node))) this.#show(node);
+        if (this.#isPassable(node)) this.#show(node);
       },
       onDown: (node, reason) => {
         this.#reached.delete(node);
@@ -116,7 +117,7 @@ class WanNode implements WanTransport {
       const isSplit = this.#network.isSplit(this.#regionOf(node));
       if (isSplit) this.#hide(node, 'split');
       else if (cutBefore.has(node) && !this.#isHalfCut(node)) this.#hide(node, 'the link was cut one way');
-      if (!isSplit) this.#show(node);
+      if (this.#isPassable(node)) this.#show(node);
     }
     return undefined;
   }
@@ -126,6 +127,10 @@ class WanNode implements WanTransport {
     const { loss } = this.#network;
     const isLost = loss > 0 && region !== this.#network.region && this.#options.random.uint32() / 2 ** 32 < loss;
     return rttMs / 2 + (isLost ? RETRANSMISSION_MS + rttMs : 0);
+  }
+
+  #isPassable(node: NodeName): boolean {
+    return !this.#network.isSplit(this.#regionOf(node)) && !this.#isHalfCut(node);
   }
 
   #isHalfCut(node: NodeName): boolean {
