@@ -214,6 +214,18 @@ describe('the answer of POST /kv/batch', () => {
     expect(most).toBe(32);
   });
 
+  it('keeps the session of a write for the next of its key, past one that failed', async () => {
+    const answer = await post({
+      operations: [
+        { op: 'put', key: 'a', value: 1 },
+        { op: 'put', key: 'a', value: '?', encoding: 'base64' },
+        { op: 'get', key: 'a' },
+      ],
+    });
+    expect(statuses(answer.json())).toEqual([201, 400, 200]);
+    expect(opened.service.calls.at(-1)).toMatchObject({ call: 'get', key: 'a', options: { session: 's1' } });
+  });
+
   it('keeps the session of a write for the next of its key, past a get that found no room', async () => {
     await fill(30, 'application/json');
     const change = (value: number) => ({ op: 'put', key: 'a', value });

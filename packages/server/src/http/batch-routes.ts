@@ -88,21 +88,28 @@ async function batch(site: Site, request: FastifyRequest, reply: FastifyReply): 
   const sessions = results.map((result) => result.session).filter((session) => session !== '');
   if (sessions.length > 0) headers.push('Meridian-Session', site.service.joinSessions(sessions));
   headers.push('Meridian-Region', site.service.region);
-  sendBody(site, reply.raw, 200, headers, bodyOf(results));
+  const body = bodyOf(results);
+  site.unsent.count(reply.raw, body.byteLength);
+  sendBody(site, reply.raw, 200, headers, body);
 }
 
-/** Operations on one key wait for one another, and each goes on with the session that the one before it left. */
+/** Operations on one key wait for one another, and each goes on with the session that the last before it left: one that failed leaves none. */
 async function runInKeyOrder(
   operations: readonly SentOperation[],
   options: RequestOptions,
   run: (operation: SentOperation, options: RequestOptions) => Promise<Result>,
 ): Promise<readonly Result[]> {
   const last = new Map<string, Promise<Result>>();
+  const sessions = new Map<string, string>();
+  const runNext = async (operation: SentOperation): Promise<Result> => {
+    const session = sessions.get(operation.key);
+    const result = await run(operation, session === undefined ? options : { ...options, session });
+    if (result.session !== '') sessions.set(operation.key, result.session);
+    return result;
+  };
   const running = operations.map((operation) => {
     const before = last.get(operation.key);
-    const result = before
-      ? before.then(({ session }) => run(operation, session === '' ? options : { ...options, session }))
-      : run(operation, options);
+    const result = before ? before.then(() => runNext(operation)) : runNext(operation);
     last.set(operation.key, result);
     return result;
   });

@@ -9,6 +9,7 @@ import { PROBLEM_TYPE, renderProblem } from './problem.ts';
 export function answerClientError(error: NodeJS.ErrnoException, socket: Socket, requestId: string): void {
   // What waits for its turn keeps the rest from being read: that it is not here is this node's doing. Other limits hold on.
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && hasLine(socket)) return;
+  if (error.code !== 'ECONNRESET' && socket.writable && closesAfterAnswer(socket)) return;
   if (error.code === 'ECONNRESET' || !socket.writable || owesAnswer(socket)) {
     socket.destroy();
     return;
@@ -52,6 +53,17 @@ function problemOf(code: string): MeridianError {
 function owesAnswer(socket: Socket): boolean {
   const current = responseUnderWay(socket);
   return current !== undefined && (current.headersSent || current.req.complete);
+}
+
+/**
+ * Where an answer is being made for a whole request before the broken one, it is still given, and is the last: a client that
+ * sent a byte more than it announced learns what became of its write. Says whether there is one.
+ */
+function closesAfterAnswer(socket: Socket): boolean {
+  const current = responseUnderWay(socket);
+  if (!current || current.headersSent || !current.req.complete) return false;
+  current.shouldKeepAlive = false;
+  return true;
 }
 
 function problemMessage(error: MeridianError, requestId: string, more: readonly string[] = []): string {

@@ -345,7 +345,12 @@ describe('GET /kv/{key}', () => {
     await opened.put('/kv/a', { value: 1 });
     for (const tag of ['"v1"', 'W/"v1"', '"x", "v1"', '*']) {
       const answer = await call('GET', '/kv/a', { 'if-none-match': tag });
-      expect([answer.statusCode, answer.payload, answer.headers.etag]).toEqual([304, '', '"v1"']);
+      expect([answer.statusCode, answer.payload, answer.headers.etag, answer.headers.vary]).toEqual([
+        304,
+        '',
+        '"v1"',
+        'Accept',
+      ]);
     }
     expect((await call('GET', '/kv/a', { 'if-none-match': '"v2"' })).statusCode).toBe(200);
     expect((await call('GET', '/kv/a', { 'if-match': '"v2"' })).json().code).toBe('CONDITION_FAILED');

@@ -77,7 +77,7 @@ export function keyRoutes(app: App, site: Site, base: '' | '/namespaces/:ns'): v
           200: headedAnswer('The value.', refTo(Envelope)),
           304: emptyAnswer('The value still has the tag of `If-None-Match`.', true),
         },
-        ['INVALID_KEY', 'KEY_NOT_FOUND', 'NOT_ACCEPTABLE', 'CONDITION_FAILED'],
+        ['INVALID_KEY', 'KEY_NOT_FOUND', 'NOT_ACCEPTABLE', 'CONDITION_FAILED', 'RATE_LIMITED'],
       ),
     },
     handler: handled(site, (request, reply) => read(site, request, reply)),
@@ -172,6 +172,8 @@ async function read(site: Site, request: FastifyRequest, reply: FastifyReply): P
   }
   if (isUnchanged(request, answer)) {
     const headers = ['X-Request-Id', request.id, 'Cache-Control', 'no-store', 'ETag', `"${answer.head.etag}"`];
+    // As the answer in full would have had it (RFC 9110, 15.4.5).
+    headers.push('Vary', 'Accept');
     sendNothing(site, reply.raw, 304, pushHead(headers, answer.head, wantsReceipt(request)));
     return;
   }
@@ -191,7 +193,9 @@ function isUnchanged(request: FastifyRequest, { head }: ReadAnswer): boolean {
 function sendRead(site: Site, request: FastifyRequest, reply: FastifyReply, key: string, answer: ReadAnswer): void {
   const headers = envelopeHeaders(request.id, answer.head, wantsReceipt(request));
   headers.push('Vary', 'Accept');
-  sendBody(site, reply.raw, 200, headers, envelopeOf(key, answer));
+  const body = envelopeOf(key, answer);
+  site.unsent.admit(reply.raw, body.byteLength);
+  sendBody(site, reply.raw, 200, headers, body);
 }
 
 function sendBytes(
@@ -201,6 +205,7 @@ function sendBytes(
   answer: ReadAnswer,
   winner: SeenValue,
 ): void {
+  site.unsent.admit(reply.raw, winner.body.length);
   const headers = commonHeaders(request.id, winner.contentType);
   headers.push('ETag', `"${answer.head.etag}"`, 'Vary', 'Accept', 'Content-Security-Policy', RAW_POLICY);
   headers.push('Content-Length', String(winner.body.length));

@@ -13,6 +13,8 @@ export interface HttpLimits {
   readonly idleTimeoutMs: number;
   /** How long an operation may take where the request does not say. */
   readonly operationTimeoutMs: number;
+  /** Large answers that clients have not read yet, of all connections together. */
+  readonly unsentBytesMax: number;
   /** Answers that took longer are logged. */
   readonly slowMs: number;
 }
@@ -26,6 +28,8 @@ export const HTTP_LIMITS: HttpLimits = {
   requestTimeoutMs: 30_000,
   idleTimeoutMs: 60_000,
   operationTimeoutMs: 5_000,
+  // Sixty-four of the largest values, for as many connections that ask for one at a time.
+  unsentBytesMax: 512 * 1024 * 1024,
   slowMs: 1_000,
 };
 

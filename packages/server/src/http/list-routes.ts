@@ -58,7 +58,7 @@ export function listRoutes(app: App, site: Site, base: '' | '/namespaces/:ns'): 
       params: base === '' ? NoParams : NamespaceParams,
       querystring: ListQuery,
       headers: OptionsHeaders,
-      response: operationResponses({ 200: headedAnswer('One page.', Page) }, ['INVALID_CURSOR']),
+      response: operationResponses({ 200: headedAnswer('One page.', Page) }, ['INVALID_CURSOR', 'RATE_LIMITED']),
     },
     handler: handled(site, (request, reply) => list(site, request, reply)),
   });
@@ -88,7 +88,9 @@ async function list(site: Site, request: FastifyRequest, reply: FastifyReply): P
   if (answer.session !== '') headers.push('Meridian-Session', answer.session);
   headers.push('Meridian-Region', answer.receipt.region);
   if (wantsReceipt(request)) headers.push('Meridian-Receipt', receiptText(answer.receipt));
-  sendBody(site, reply.raw, 200, headers, listOf(answer.items, answer.cursor, range.withBodies));
+  const body = listOf(answer.items, answer.cursor, range.withBodies);
+  site.unsent.admit(reply.raw, body.byteLength);
+  sendBody(site, reply.raw, 200, headers, body);
 }
 
 /** @throws INVALID_PARAMETER for a bound longer than any key */

@@ -143,6 +143,13 @@ describe('slow requests', () => {
     const wire = await new Wire().send('GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n').until('200 OK');
     await wire.closed();
   });
+
+  it('are not those that this node takes long to answer', async () => {
+    await listen({ idleTimeoutMs: 200 });
+    opened.service.gate = new Promise((resolve) => setTimeout(resolve, 900));
+    const wire = await new Wire().send('GET /kv/a HTTP/1.1\r\nHost: a\r\n\r\n').until(problem(404, 'KEY_NOT_FOUND'));
+    await wire.closed();
+  });
 });
 
 describe('large bodies', () => {
@@ -267,6 +274,23 @@ describe('connections', () => {
     await listen();
     const wire = await new Wire().send('DELETE /kv/a HTTP/1.1\r\nHost: a\r\n\r\nnonsense\r\n\r\n').closed();
     expect(wire.text).not.toContain('INVALID_REQUEST');
+  });
+
+  it('are answered though more bytes came than their length says; then the connection is closed', async () => {
+    await listen();
+    const put = 'PUT /kv/a HTTP/1.1\r\nHost: a\r\nContent-Type: a/b\r\nContent-Length: 3\r\n\r\nabcd';
+    const wire = await new Wire().send(put).send('efg\r\n\r\n').closed();
+    expect(wire.text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 201']);
+    expect(wire.text).toContain('Connection: close');
+    expect((await opened.call('GET', '/kv/a?raw')).payload).toBe('abc');
+  });
+
+  it('that wait behind another are not begun where nonsense follows them', async () => {
+    await listen();
+    const put = (key: string) => `PUT /kv/${key} HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx`;
+    const wire = await new Wire().send(`${put('a')}${put('b')}nonsense\r\n\r\n`).closed();
+    expect(wire.text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 201']);
+    expect(opened.service.calls.map(({ key }) => key)).toEqual(['a']);
   });
 });
 

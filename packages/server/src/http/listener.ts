@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { MeridianError } from '@meridian/core/wire/errors';
 import { answerClientError, answerConnect } from './client-errors.ts';
 import { HEADER_BYTES_MAX } from './limits.ts';
-import { beginInTurn } from './pipelining.ts';
+import { beginInTurn, responseUnderWay } from './pipelining.ts';
 import { markAwaitingContinue } from './read-body.ts';
 import type { RequestIds } from './request-id.ts';
 import { sendFailure } from './send.ts';
@@ -41,7 +41,9 @@ export function createListener(site: Site, ids: RequestIds, handle: RequestListe
     listener,
   );
   server.maxConnections = limits.connectionsMax;
-  server.setTimeout(limits.idleTimeoutMs);
+  server.setTimeout(limits.idleTimeoutMs, (socket: Socket) => {
+    if (!isWorkingFor(socket)) socket.destroy();
+  });
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     markAwaitingContinue(request, response);
     listener(request, response);
@@ -63,6 +65,12 @@ export function createListener(site: Site, ids: RequestIds, handle: RequestListe
   });
   capPerAddress(server, limits.connectionsPerAddressMax);
   return server;
+}
+
+/** Whether the client waits for this node and not the other way round: a long comparison must not end without its answer. */
+function isWorkingFor(socket: Socket): boolean {
+  const response = responseUnderWay(socket);
+  return response?.req.complete === true && !response.headersSent;
 }
 
 /** What forbids to go on with a request, whatever it asks for. */

@@ -53,7 +53,7 @@ export function wantedForm(accept: string | undefined): Wanted {
   const bytes = exactQualityOf(accept, BYTES_MEDIA) ?? 0;
   if (bytes > envelope) return 'bytes';
   if (envelope > 0) return 'envelope';
-  if (bytes > 0) return 'bytes';
+  if (qualityOf(accept, BYTES_MEDIA) > 0) return 'bytes';
   throw new MeridianError(
     'NOT_ACCEPTABLE',
     `A value comes as ${JSON_MEDIA} (its envelope) or as ${BYTES_MEDIA} (its bytes, under their own type).`,

@@ -40,7 +40,7 @@ const Placement = Type.Union([
 const DefaultTtl = nullable(
   Type.Integer({ minimum: 1, maximum: TTL_SECONDS_MAX, description: 'Seconds, for values written without a `ttl`.' }),
 );
-const KeepSeconds = Type.Integer({ minimum: 0, maximum: TTL_SECONDS_MAX });
+const KeepSeconds = Type.Integer({ minimum: 1, maximum: TTL_SECONDS_MAX });
 
 const NamespaceBody = strictObject({
   mode: Type.Optional(oneOf(['eventual', 'strong'], { description: 'Cannot change.' })),
@@ -175,6 +175,7 @@ function ledgerRoutes(app: App, site: Site): void {
       headers: OptionsHeaders,
       response: operationResponses({ 200: jsonAnswer('Those of the key, the last hidden first.', LedgerPage) }, [
         'INVALID_KEY',
+        'RATE_LIMITED',
       ]),
     },
     handler: handled(site, async (request, reply) => {
@@ -184,7 +185,9 @@ function ledgerRoutes(app: App, site: Site): void {
         key,
         optionsOf(site, request),
       );
-      sendBody(site, reply.raw, 200, commonHeaders(request.id, JSON_TYPE), ledgerText(items));
+      const body = ledgerText(items);
+      site.unsent.admit(reply.raw, body.byteLength);
+      sendBody(site, reply.raw, 200, commonHeaders(request.id, JSON_TYPE), body);
     }),
   });
   app.route({

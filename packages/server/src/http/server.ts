@@ -20,6 +20,7 @@ import { parseQuery } from './query.ts';
 import { replicationRoutes } from './replication-routes.ts';
 import { RequestIds } from './request-id.ts';
 import type { App, MetricsSource, Site, WanLab } from './site.ts';
+import { UnsentAnswers } from './unsent-answers.ts';
 import { compileValidator } from './validators.ts';
 
 export interface HttpServerOptions {
@@ -88,13 +89,15 @@ async function drain(server: Server, graceMs: number): Promise<void> {
 
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const { service, metrics, wan, log, version, regions } = options;
+  const limits = { ...HTTP_LIMITS, ...options.limits };
   const site: Site = {
     service,
     metrics,
     wan,
     log,
     regions,
-    limits: { ...HTTP_LIMITS, ...options.limits },
+    limits,
+    unsent: new UnsentAnswers(limits.unsentBytesMax),
     isStopping: false,
   };
   const ids = new RequestIds();

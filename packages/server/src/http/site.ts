@@ -9,6 +9,7 @@ import type {
 import type { Service } from '../node/service.ts';
 import type { Log } from '../ports/log.ts';
 import type { HttpLimits } from './limits.ts';
+import type { UnsentAnswers } from './unsent-answers.ts';
 
 export interface MetricsSource {
   /** In the Prometheus format. */
@@ -40,6 +41,7 @@ export interface Site {
   readonly metrics: MetricsSource;
   readonly wan: WanLab | undefined;
   readonly limits: HttpLimits;
+  readonly unsent: UnsentAnswers;
   readonly log: Log;
   readonly regions: readonly string[];
   /** Set once, by `stop`: every answer from then on closes its connection. */

@@ -55,6 +55,8 @@ describe('wantedForm', () => {
     ['application/octet-stream;q=0.1, */*', 'envelope'],
     ['application/json;q=0, application/octet-stream', 'bytes'],
     ['APPLICATION/OCTET-STREAM', 'bytes'],
+    ['application/json;q=0, */*;q=0.1', 'bytes'],
+    ['application/json;q=0, application/*', 'bytes'],
   ] as const)('reads %s', (accept, form) => {
     expect(wantedForm(accept)).toBe(form);
   });

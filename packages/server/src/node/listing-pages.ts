@@ -275,6 +275,8 @@ export class ListingPages {
   /** The page that a peer asks for. The call does not tell the level: of registers it is always one that proves something. */
   pageFor([, from, to, rowsMax, bytesMax, cover, isFingerprints]: ScanCall, timeoutMs: number): Promise<Page> {
     const known = this.#state.catalog.byId(namespaceIdOf(from));
+    // What is left of it here says nothing: whoever asks has not heard of the drop, nor of another namespace under its name.
+    if (known === 'dropped' && !isFingerprints) return Promise.reject(wasDropped());
     const isEventual = known !== undefined && known !== 'dropped' && known.mode === 'eventual';
     const bounds = [
       from,
@@ -284,6 +286,10 @@ export class ListingPages {
     ] as const;
     return this.#scanHere(bounds, cover ? vectorOf(cover) : undefined, !isEventual && !isFingerprints, timeoutMs);
   }
+}
+
+function wasDropped(): MeridianError {
+  return new MeridianError('REPLICA_UNAVAILABLE', 'the namespace was dropped: this store holds nothing of it');
 }
 
 function notReady(): MeridianError {

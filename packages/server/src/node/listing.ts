@@ -298,7 +298,8 @@ export class Listing {
 }
 
 const utf8 = new TextEncoder();
-const fromUtf8 = new TextDecoder();
+/** A byte order mark that a key begins with belongs to it. */
+const fromUtf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
 function endOf(namespace: Namespace, range: KeyRange): RecordKey {
   const ofPrefix = endOfPrefix(range.prefix);

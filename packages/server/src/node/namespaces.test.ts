@@ -170,7 +170,11 @@ describe('namespaces', () => {
       expect(await refused('shop', { placement: { us: 1, eu: 1 } })).toBe('NOT_BUILT');
       expect(await refused('shop', { placement: { us: 1, eu: 0 } })).toBe('no error');
       expect(await codeOf(node.dropNamespace('default', optionsOf()))).toBe('NAMESPACE_CONFLICT');
-      expect(await codeOf(node.dropNamespace('none', optionsOf()))).toBe('NAMESPACE_NOT_FOUND');
+      for (const none of ['none', 'n'.repeat(3_000), 'a\0b', 'Shop', ''])
+        expect(await codeOf(node.dropNamespace(none, optionsOf()))).toBe('NAMESPACE_NOT_FOUND');
+      const century = 100 * 366 * 24 * 3600;
+      expect(await refused('shop', { defaultTtlSeconds: century, ledgerKeepSeconds: century })).toBe('no error');
+      expect(await refused('shop', { defaultTtlSeconds: century + 1 })).toBe('INVALID_NAMESPACE');
     }));
 
   it('of rule lww keep what was hidden, and give it back', () =>
@@ -192,5 +196,62 @@ describe('namespaces', () => {
       expect(await codeOf(cluster.node('ap-1').restore('last', 'key', 'us-1.none:9', optionsOf()))).toBe(
         'LEDGER_ENTRY_NOT_FOUND',
       );
+    }));
+
+  it('of rule lww hide what has expired, and what is brought back lives no longer than it would have', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await cluster.node('us-1').putNamespace('last', { conflict: 'lww' }, optionsOf());
+      await cluster.settle();
+      cluster.split('us-1', 'eu-1');
+      const hide = async (key: string, ttlSeconds: number) => {
+        const brief = { body: new TextEncoder().encode('brief'), contentType: 'text/plain', ttlSeconds };
+        await cluster.node('us-1').put('last', key, brief, undefined, optionsOf());
+        await cluster.time.sleep(5);
+        await cluster.put('eu-1', key, 'other', { in: 'last' });
+      };
+      await hide('restored', 60);
+      await hide('expired', 20);
+      cluster.heal();
+      await cluster.settle();
+      // Now both are hidden for good: another write has replaced the winner.
+      for (const key of ['restored', 'expired']) await cluster.put('eu-1', key, 'third', { in: 'last' });
+      await cluster.settle();
+      const ledger = async (key: string) => cluster.node('eu-1').ledger('last', key, optionsOf());
+      const [restored] = await ledger('restored');
+      const [expired] = await ledger('expired');
+      const written = await cluster.node('eu-1').restore('last', 'restored', restored?.id ?? '', optionsOf());
+      expect(written.expiresAtMs).toBeLessThanOrEqual(restored?.value.expiresAtMs ?? 0);
+      expect(await cluster.get('eu-1', 'restored', { in: 'last' })).toEqual(['brief']);
+      await cluster.time.sleep(60_000);
+      expect(await cluster.get('eu-1', 'restored', { in: 'last' })).toEqual([]);
+      expect(await ledger('expired')).toEqual([]);
+      const late = cluster.node('eu-1').restore('last', 'expired', expired?.id ?? '', optionsOf());
+      expect(await codeOf(late)).toBe('LEDGER_ENTRY_NOT_FOUND');
+    }));
+
+  it('show in the ledger what a session has seen, and none where nothing is hidden', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await cluster.node('us-1').putNamespace('last', { conflict: 'lww' }, optionsOf());
+      await cluster.node('us-1').putNamespace('exact', { mode: 'strong' }, optionsOf());
+      await cluster.put('us-1', 'key', 'value', { in: 'exact' });
+      for (const level of ['eventual', 'session', 'quorum', 'strong'] as const)
+        expect(await cluster.node('us-1').ledger('exact', 'key', optionsOf({ level }))).toEqual([]);
+      await cluster.settle();
+      // ap-1 hears of no write.
+      cluster.passes = (_from, to, message) => !(to === 'ap-1' && message[0] === CHANGES);
+      cluster.split('us-1', 'eu-1');
+      await cluster.put('us-1', 'key', 'one', { in: 'last' });
+      await cluster.time.sleep(5);
+      await cluster.put('eu-1', 'key', 'two', { in: 'last' });
+      cluster.heal();
+      await cluster.settle();
+      const { session } = (await cluster.node('us-1').get('last', 'key', optionsOf({ level: 'session' }))).head;
+      const shown = async (more: object) =>
+        (await cluster.node('ap-1').ledger('last', 'key', optionsOf({ level: 'session', ...more }))).map(({ value }) =>
+          new TextDecoder().decode(value.body),
+        );
+      expect(await shown({})).toEqual([]);
+      expect(await shown({ session })).toEqual(['one']);
+      expect(await codeOf(shown({ session: 'none' }))).toBe('INVALID_SESSION');
     }));
 });

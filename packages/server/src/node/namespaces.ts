@@ -4,6 +4,7 @@ import { isLive, type LedgerEntry, type Sibling } from '@meridian/core/causality
 import { EMPTY_VECTOR } from '@meridian/core/causality/version-vector';
 import { ZERO_BALLOT } from '@meridian/core/coordination/paxos/ballot';
 import { type RegisterValue, registerRecord } from '@meridian/core/coordination/paxos/register';
+import type { SessionToken } from '@meridian/core/coordination/session';
 import { namespaceIdOf, type RecordKey, recordKey } from '@meridian/core/ids';
 import { checkPlacement, type Layout, type Placement } from '@meridian/core/placement/layout';
 import { DEFAULT_NAMESPACE, type Namespace } from '@meridian/core/placement/namespace';
@@ -23,7 +24,8 @@ import type { Registers } from './registers/registers.ts';
 import type { NamespaceChange, RequestOptions } from './service.ts';
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
-const TTL_SECONDS_MAX = 100 * 365 * 24 * 3600;
+/** As for a single value. */
+const TTL_SECONDS_MAX = 100 * 366 * 24 * 3600;
 
 interface Refreshed {
   readonly definition: Definition | undefined;
@@ -127,11 +129,10 @@ export class Namespaces {
   async drop(name: string, options: RequestOptions): Promise<void> {
     if (name === DEFAULT_NAMESPACE)
       throw new MeridianError('NAMESPACE_CONFLICT', 'the namespace default always exists', { namespace: name });
+    // What is no name is asked for nowhere: the key of its definition may be one that no peer takes.
+    if (!NAME.test(name)) throw notFound(name);
     await this.#change(name, options, (former) => {
-      if (!NAME.test(name) || !former || former.isDropped)
-        throw new MeridianError('NAMESPACE_NOT_FOUND', 'no namespace of this name is known', {
-          namespace: name.slice(0, 64),
-        });
+      if (!former || former.isDropped) throw notFound(name);
       return { definition: { ...former, isDropped: true }, isNew: false };
     });
   }
@@ -159,14 +160,21 @@ export class Namespaces {
     }
   }
 
-  async ledger(namespace: Namespace, plainKey: string, options: RequestOptions): Promise<readonly LedgerEntry[]> {
+  /** The values that are hidden and have not expired. At level session all that the session `token` has seen of them. */
+  async ledger(
+    namespace: Namespace,
+    plainKey: string,
+    token: SessionToken,
+    options: RequestOptions,
+  ): Promise<readonly LedgerEntry[]> {
+    if (namespace.conflict !== 'lww') return [];
     const key = recordKey(namespace.id, plainKey);
-    const { record } = await this.#reads.read(key, EMPTY_VECTOR, options);
-    if (!record || namespace.conflict !== 'lww') return [];
+    const { record } = await this.#reads.read(key, token, options);
+    if (!record) return [];
     const wallMs = this.#state.clock.wallMs();
     const winner = record.siblings[0] as Sibling | undefined;
     const hiddenNow = record.siblings.slice(1).filter((sibling) => isLive(sibling, wallMs));
-    const kept = record.ledger.filter(({ keepUntilMs }) => keepUntilMs > wallMs);
+    const kept = record.ledger.filter(({ sibling, keepUntilMs }) => keepUntilMs > wallMs && isLive(sibling, wallMs));
     return [
       ...hiddenNow.map((sibling) => ({
         sibling,
@@ -178,8 +186,16 @@ export class Namespaces {
   }
 
   /** The hidden value that `id` names. @throws LEDGER_ENTRY_NOT_FOUND */
-  async ledgerEntry(namespace: Namespace, key: string, id: string, options: RequestOptions): Promise<LedgerEntry> {
-    const entry = (await this.ledger(namespace, key, options)).find(({ sibling }) => dotText(sibling.dot) === id);
+  async ledgerEntry(
+    namespace: Namespace,
+    key: string,
+    id: string,
+    token: SessionToken,
+    options: RequestOptions,
+  ): Promise<LedgerEntry> {
+    const entry = (await this.ledger(namespace, key, token, options)).find(
+      ({ sibling }) => dotText(sibling.dot) === id,
+    );
     if (!entry)
       throw new MeridianError('LEDGER_ENTRY_NOT_FOUND', 'the ledger of this key holds no value of this id', { key });
     return entry;
@@ -188,6 +204,12 @@ export class Namespaces {
 
 /** What a definition becomes; throws where it must not become that. */
 type DefinitionChange = (found: Definition | undefined) => { readonly definition: Definition; readonly isNew: boolean };
+
+function notFound(name: string): MeridianError {
+  return new MeridianError('NAMESPACE_NOT_FOUND', 'no namespace of this name is known', {
+    namespace: name.slice(0, 64),
+  });
+}
 
 function changed(name: string, found: Definition | undefined, change: NamespaceChange): ReturnType<DefinitionChange> {
   const former = found ?? (name === DEFAULT_NAMESPACE ? DEFAULT_DEFINITION : undefined);

@@ -1,6 +1,7 @@
 import { dotText } from '@meridian/core/causality/dot';
 import type { NodeName, RegionName } from '@meridian/core/ids';
 import type { Namespace } from '@meridian/core/placement/namespace';
+import type { Clock } from '../ports/clock.ts';
 import { changesAfter } from './change-feed.ts';
 import type { Gossip } from './gossip.ts';
 import type { Intake } from './intake.ts';
@@ -110,8 +111,9 @@ export class ServiceFacade implements service.Service {
     key: string,
     options: service.RequestOptions,
   ): Promise<readonly service.LedgerItem[]> {
-    const { namespaces, keyValues } = this.#parts;
-    const entries = await namespaces.ledger(await namespaces.find(namespace, options), key, options);
+    const { namespaces, keyValues, tokens } = this.#parts;
+    const token = tokens.openSession(options.session);
+    const entries = await namespaces.ledger(await namespaces.find(namespace, options), key, token, options);
     return entries.map(({ sibling, hiddenAtMs }) => ({
       id: dotText(sibling.dot),
       key,
@@ -126,10 +128,12 @@ export class ServiceFacade implements service.Service {
     id: string,
     options: service.RequestOptions,
   ): Promise<service.WriteAnswer> {
-    const { namespaces, keyValues } = this.#parts;
+    const { namespaces, keyValues, tokens, state } = this.#parts;
+    const token = tokens.openSession(options.session);
     const namespace = await namespaces.find(namespaceName, options);
-    const { sibling } = await namespaces.ledgerEntry(namespace, key, id, options);
-    const value = { body: sibling.body ?? new Uint8Array(0), contentType: sibling.contentType };
+    const { sibling } = await namespaces.ledgerEntry(namespace, key, id, token, options);
+    const { body, contentType, expiresAtMs } = sibling;
+    const value = { body: body ?? new Uint8Array(0), contentType, ttlSeconds: secondsLeft(expiresAtMs, state.clock) };
     return keyValues.put(namespaceName, key, value, undefined, options);
   }
 
@@ -170,4 +174,9 @@ export class ServiceFacade implements service.Service {
     const options = { requestId: 'ring', level: 'eventual', timeoutMs: RING_TIMEOUT_MS } as const;
     return this.#parts.operations.ring(await this.#parts.namespaces.find(namespace, options), key);
   }
+}
+
+/** Until an instant to come, at least one; nothing where there is none. */
+function secondsLeft(atMs: number | null, clock: Clock): number | undefined {
+  return atMs === null ? undefined : Math.max(1, Math.floor((atMs - clock.wallMs()) / 1000));
 }
