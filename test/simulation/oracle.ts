@@ -10,6 +10,7 @@ import { InvariantBroken } from './invariant-broken.ts';
 import { isWhole, type Member } from './member.ts';
 import { RegisterOracle } from './register-oracle.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
+import { SimulatedServer } from './simulated-database.ts';
 import type { StoreWatcher } from './watched-store.ts';
 
 /** One write as the oracle knows it, named by its dot. */
@@ -164,6 +165,8 @@ export class Oracle implements StoreWatcher {
   checkShipped(origin: Member, key: RecordKey, bytes: Uint8Array): void {
     // What is shipped of a register was chosen: it is durable on a majority, the origin not always among them.
     if (isRegisterBytes(bytes)) return;
+    // It was durable when it was read; that a standby has taken over since, which lacks it, is found out by those who have it.
+    if (origin.disk instanceof SimulatedServer && origin.disk.hasLostUnnoticed) return;
     const held = origin.disk.durableRecord(key);
     const durable = held ? decode(held).vector : EMPTY_VECTOR;
     const own = origin.process?.store.id;

@@ -6,11 +6,12 @@ import type { NodeState } from './node-state.ts';
 import type { Peer } from './peers.ts';
 import type { Sync } from './sync.ts';
 
-/** After a peer's store was replaced, how long until the others compare what they have of the lost one. */
+/** After a peer's store was replaced, and after a comparison that failed, how long until the others compare what they have. */
 const COMPARE_AFTER_MS = 5_000;
-/** How soon again where a region could not be reached; and how often the note is looked at. */
+/** How often the note is looked at. */
 const COMPARE_AGAIN_MS = 15_000;
-const COMPARE_TIMEOUT_MS = 30_000;
+/** How long each question of a comparison waits for its answer. */
+const COMPARE_TIMEOUT_MS = 10_000;
 /**
  * The regions still owed, kept on disk: the store that was replaced is known by now, and gives no occasion to find it out again.
  * With them stands how often any was added, as `#3`: a comparison that began before a region was added once more does not
@@ -88,36 +89,57 @@ export class Comparing {
     if (this.#isStopped) return;
     const { clock, log } = this.#state;
     this.#cancelTimer = clock.timer(delayMs, () => {
-      const compared = this.#compareAll().finally(() => this.#compareAfter(COMPARE_AGAIN_MS));
-      inBackground(log, 'comparing', compared);
+      let isDone = false;
+      const compared = this.#compareAll().then((areCompared) => {
+        isDone = areCompared;
+      });
+      const again = compared.finally(() => this.#compareAfter(isDone ? COMPARE_AGAIN_MS : COMPARE_AFTER_MS));
+      inBackground(log, 'comparing', again);
     });
   }
 
-  /** A region that cannot be compared with now still owes it later: it may be the one that has what others lack. */
-  async #compareAll(): Promise<void> {
-    const { placement, peers, self, log, store } = this.#state;
-    const options = { requestId: 'compare', level: 'eventual', timeoutMs: COMPARE_TIMEOUT_MS } as const;
-    for (const region of this.#regionsOwed()) {
+  /** All at once: a region that does not answer keeps nobody from what another has. Gives whether none has failed. */
+  async #compareAll(): Promise<boolean> {
+    const { placement, peers, self } = this.#state;
+    const reachable = this.#regionsOwed().filter((region) => {
       const others = placement.storesOf(region).filter(({ name }) => name !== self.store);
-      if (this.#isStopped || !others.every(({ name }) => peers.isStoreLive(name))) continue;
-      this.#owed.delete(region);
-      const before = store.note(OWED_NOTE);
-      try {
-        await this.#sync.run(region, undefined, options);
-      } catch (error) {
-        this.#owed.add(region);
-        log.warn({ peerRegion: region, reason: (error as Error).message }, 'comparing with a region failed');
-        continue;
-      }
-      if (!this.#isStopped) await this.#settle(region, before);
+      return others.every(({ name }) => peers.isStoreLive(name));
+    });
+    const compared = await Promise.all(reachable.map((region) => this.#compare(region)));
+    return compared.every((isCompared) => isCompared);
+  }
+
+  /** A region that cannot be compared with now still owes it later: it may be the one that has what others lack. */
+  async #compare(region: RegionName): Promise<boolean> {
+    const { log, store } = this.#state;
+    this.#owed.delete(region);
+    const { added } = owedBy(store.note(OWED_NOTE));
+    try {
+      await this.#sync.run(region, undefined, {
+        requestId: 'compare',
+        level: 'eventual',
+        timeoutMs: COMPARE_TIMEOUT_MS,
+      });
+      if (!this.#isStopped) await this.#settle(region, added);
+      return true;
+    } catch (error) {
+      this.#owed.add(region);
+      log.warn({ peerRegion: region, reason: (error as Error).message }, 'comparing with a region failed');
+      return false;
     }
   }
 
-  /** Not where anything was added meanwhile: then it is compared once more. */
-  async #settle(region: RegionName, before: string | undefined): Promise<void> {
-    const { owed, added } = owedBy(before);
-    if (!owed.has(region)) return;
-    const left = new Set([...owed].filter((name) => name !== region));
-    await this.#state.store.replaceNote(OWED_NOTE, before, noteOf(left, added));
+  /** Not where anything was added since: then it is compared once more. */
+  async #settle(region: RegionName, addedBefore: number): Promise<void> {
+    const { store } = this.#state;
+    for (let isNoted = false; !isNoted; ) {
+      const before = store.note(OWED_NOTE);
+      const { owed, added } = owedBy(before);
+      if (added !== addedBefore || !owed.has(region)) return;
+      const left = new Set([...owed].filter((name) => name !== region));
+      isNoted = await store.replaceNote(OWED_NOTE, before, noteOf(left, added));
+      // Of a shared store another node has written it, and this one may not have heard of that.
+      if (!isNoted) await store.shared?.refresh();
+    }
   }
 }

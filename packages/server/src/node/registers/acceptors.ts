@@ -186,6 +186,15 @@ export class Acceptors {
     return bytes ? decodeRegister(bytes).promised.round : 0;
   }
 
+  /** Whether the row of this replica is one that the stream takes to the others, or will be once this ballot is marked in it. */
+  async isToldBy(key: RecordKey, chosen: Ballot): Promise<boolean> {
+    const bytes = await this.#state.replica.readBytes(key);
+    const { accepted, committed } = bytes ? decodeRegister(bytes) : EMPTY_REGISTER;
+    if (!accepted) return false;
+    const order = compareBallots(accepted.ballot, chosen);
+    return order === 0 || (order > 0 && accepted === committed);
+  }
+
   /** Marks what is chosen, where it was accepted here; gives the keys that it was not accepted of. Durable when it resolves. */
   mark(chosen: ReadonlyMap<RecordKey, Ballot>): Promise<readonly RecordKey[]> {
     const keys = [...chosen.keys()];

@@ -83,9 +83,12 @@ export class Registers {
    * may not have it himself, is proposed once more by this one. @throws QUORUM_UNAVAILABLE
    */
   async settle(key: RecordKey, requestId: string, timeoutMs: number): Promise<void> {
-    const { store, self, clock } = this.#state;
-    const { chosen, behind } = (await this.#read(key, requestId, timeoutMs)).done;
-    if (!chosen || (proposerStoreOf(chosen.proposer) === store.id && !behind.includes(self.store))) return;
+    const { store, clock } = this.#state;
+    const { chosen } = (await this.#read(key, requestId, timeoutMs)).done;
+    if (!chosen) return;
+    const isOwn = proposerStoreOf(chosen.proposer) === store.id;
+    // Its row may have gone past it, with what was proposed since, and is then one that the stream takes nowhere.
+    if (isOwn && (await this.#acceptors.isToldBy(key, chosen))) return;
     await this.#queues.run(key, timeoutMs, async (leftMs) => {
       const places = this.#state.catalog.replicas(key);
       const setting = this.#settingOf(key, places, requestId);

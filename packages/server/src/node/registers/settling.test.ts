@@ -1,9 +1,15 @@
+import { proposerIdFor } from '@meridian/core/coordination/paxos/ballot';
+import type { Proposal, RegisterState } from '@meridian/core/coordination/paxos/register';
+import type { StoreId } from '@meridian/core/ids';
 import { REQUEST } from '@meridian/core/wire/messages';
-import { decodeRegister } from '@meridian/core/wire/register-codec';
+import { decodeRegister, encodeRegister } from '@meridian/core/wire/register-codec';
 import { describe, expect, it } from 'vitest';
+import type { Process } from '../../../../../test/simulation/member.ts';
 import { codeOf, type TestCluster, THREE_REGIONS } from '../cluster.testing.ts';
 import { EXACT, isAccept, isAnswer, isNews, onStrongCluster, type StrongClients } from '../strong.testing.ts';
 
+/** Three far replicas answer together: of five, those three are a majority. */
+const WIDE = { us: 1, eu: 1, ap: 3 };
 const NODES = ['us-1', 'eu-1', 'ap-1'] as const;
 
 /** us-1 dies with a change on its way: `reached` have accepted it, and nobody was told whether it was chosen. */
@@ -29,6 +35,15 @@ function heldBy(cluster: TestCluster, node: string, key: string) {
   for (const [recordKey, bytes] of cluster.member(node).disk.durableRows())
     if (recordKey.startsWith(`${EXACT}.`) && recordKey.endsWith(`\0${key}`)) return decodeRegister(bytes);
   return undefined;
+}
+
+/** Puts a row there as it might be. */
+async function change(cluster: TestCluster, node: string, key: string, state: RegisterState): Promise<void> {
+  const { store } = cluster.member(node).process as Process;
+  const rows = [...cluster.disk(node).durableRows()].map(([recordKey]) => recordKey);
+  const keys = rows.filter((one) => one.startsWith(`${EXACT}.`) && one.endsWith(`\0${key}`));
+  const writes = keys.map((one) => ({ key: one, record: encodeRegister(state) }));
+  await store.update(keys, () => ({ writes, result: undefined }));
 }
 
 describe('what a dead proposer has left', () => {
@@ -112,6 +127,32 @@ describe('what a proposer could not take itself', () => {
       await cluster.settle();
       await cluster.settle();
       for (const node of NODES) expect(heldBy(cluster, node, 'key')?.committed?.value?.version).toBe(2);
+    }));
+});
+
+describe('a store that has accepted what was proposed once more after it was chosen, and was chosen by nobody', () => {
+  it('comes to know what was chosen, though it had proposed it itself', () =>
+    onStrongCluster(WIDE, { placement: WIDE }, async (clients, cluster) => {
+      await clients.put('us-1', 'key', 'one');
+      await cluster.settle();
+      const one = heldBy(cluster, 'us-1', 'key') as RegisterState;
+      await clients.put('us-1', 'key', 'two');
+      await cluster.settle();
+      const two = heldBy(cluster, 'eu-1', 'key')?.accepted as Proposal;
+      // What eu-1 proposed when nobody had told it yet that this was chosen, and reached us-1 only, which had lost its mark.
+      const proposer = proposerIdFor(cluster.storeId('eu-1') as StoreId, 'former');
+      const ballot = { round: two.ballot.round + 2, proposer };
+      await change(cluster, 'us-1', 'key', {
+        promised: ballot,
+        accepted: { ballot, value: two.value },
+        committed: one.committed,
+        isHearsay: false,
+      });
+      expect(await clients.relaxed('us-1', 'key')).toBe('one');
+      await cluster.settle();
+      await cluster.settle();
+      for (const node of [...NODES, 'ap-2', 'ap-3']) expect(await clients.relaxed(node, 'key')).toBe('two');
+      expect(heldBy(cluster, 'us-1', 'key')?.committed?.value?.version).toBe(2);
     }));
 });
 
