@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import type { ListPage } from '@meridian/client/types';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { runCommand } from './command-line.testing.ts';
@@ -11,6 +12,7 @@ import { chunksOf } from './transfer/chunks.ts';
 import { linesOf } from './transfer/lines.ts';
 import { startProgress } from './transfer/progress.ts';
 import { parseRow } from './transfer/row.ts';
+import { parseValueTexts } from './transfer/value-texts.ts';
 
 const HIDE_CURSOR = '\u001b[?25l';
 const SHOW_CURSOR = '\u001b[?25h';
@@ -49,6 +51,26 @@ describe('import and export', () => {
     expect((await meridian('export', 'out.ndjson')).err).toContain('exported 1,235 rows to out.ndjson');
     expect(file('out.ndjson')).toBe(`${rows.map((row) => row.replace('"key":"', '"key":"p:')).join('\n')}\n`);
     expect(existsSync(join(folder, 'out.ndjson.partial'))).toBe(false);
+  });
+
+  it('take JSON out as it was written: blanks, escapes, the order of names, names that come twice', async () => {
+    const texts = [
+      '{"2":1.0,"1":2,"1":{"value":[3]}}',
+      '[ 1 , {"value" : "}\\"],\\\\"} ]',
+      '"\\u00e4,\\\\"',
+      '-0',
+      'null',
+      '{}',
+      '"value"',
+    ];
+    const items = texts.map(
+      (text, at) => `{"key":"k${at} \\"}","value":${text},"siblings":[{"value":0}],"expiresAt":null}`,
+    );
+    items.push('{"key":"lines","value":[1,\n\r 2],"expiresAt":null}');
+    node.intercept = () => ({ status: 200, raw: Buffer.from(`{"items":[${items.join(',')}]}`) });
+    expect((await meridian('export', 'out.ndjson')).code).toBe(0);
+    const rows = texts.map((text, at) => `{"key":"k${at} \\"}","value":${text}}`);
+    expect(file('out.ndjson')).toBe([...rows, '{"key":"lines","value":[1,   2]}', ''].join('\n'));
   });
 
   it('count rows that fail, keep them with their reason, and write the others', async () => {
@@ -185,6 +207,25 @@ async function gather<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
 }
 
 describe('rows', () => {
+  it('are taken from a page with their values as they came, whatever stands beside them', () => {
+    const text = fc
+      .tuple(fc.json(), fc.constantFrom('', ' ', ' \t'), fc.nat(3))
+      .map(([json, blank, space]) => `${blank}${JSON.stringify(JSON.parse(json), null, space)}${blank}`);
+    const item = fc.record({ key: fc.json(), value: text, before: fc.json(), after: fc.json() });
+    fc.assert(
+      fc.property(fc.array(item, { maxLength: 5 }), fc.json(), (items, cursor) => {
+        const page = items.map(
+          ({ key, value, before, after }) =>
+            `{"key":${JSON.stringify(key)},"x":${before},"value":${value},"siblings":[{"value":${after}}],"y":${after}}`,
+        );
+        const parsed = parseValueTexts(`{"items":[${page.join(',')}],"cursor":${cursor}}`) as ListPage;
+        expect(parsed.items.map(({ key, value }) => ({ key, value }))).toEqual(
+          items.map(({ key, value }) => ({ key, value })),
+        );
+      }),
+    );
+  });
+
   it('are split at line ends wherever the stream breaks', async () => {
     await fc.assert(
       fc.asyncProperty(

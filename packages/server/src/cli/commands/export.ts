@@ -3,7 +3,6 @@ import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
 import type { MeridianClient } from '@meridian/client/client';
-import { parseExact } from '@meridian/client/exact-json';
 import type { ListedKey } from '@meridian/client/types';
 import { SettingError } from '../../config/setting-error.ts';
 import type { Dependencies, Output } from '../dependencies.ts';
@@ -12,6 +11,7 @@ import { countText, durationText, plural } from '../output/figures.ts';
 import { type ClientFlags, print, printLine, withClient } from '../session.ts';
 import { openForWriting } from '../transfer/open-for-writing.ts';
 import { type Progress, startProgress } from '../transfer/progress.ts';
+import { parseValueTexts } from '../transfer/value-texts.ts';
 
 interface ExportFlags extends ClientFlags {
   readonly prefix?: string;
@@ -38,7 +38,7 @@ export async function exportRows(
       isFile
         ? toFile(client, resolve(dependencies.folder, file), file, flags, dependencies)
         : writeRows(client, dependencies.stdout, flags, dependencies),
-    parseExact,
+    parseValueTexts,
   );
   // A reader that has gone away has read enough, and not what the summary would say.
   if (!isFile && !isOpen(dependencies.stdout)) return;
@@ -111,9 +111,12 @@ async function writeRows(
   return exported;
 }
 
-/** The row that import takes; nothing where the value expires before it could be written. */
+/** The row that import takes, with the value as it came; nothing where it expires before it could be written. */
 function rowText({ key, value, encoding, contentType, expiresAt }: ListedKey): string | undefined {
   const ttl = expiresAt ? Math.ceil((Date.parse(expiresAt) - Date.now()) / 1_000) : undefined;
   if (ttl !== undefined && ttl < 1) return undefined;
-  return JSON.stringify({ key, value, ttl, ...(encoding ? { encoding, contentType } : {}) });
+  const rest = JSON.stringify({ ttl, ...(encoding ? { encoding, contentType } : {}) });
+  // Between the parts of a JSON value a line end is a blank; here it would end the row.
+  const text = (value as string).trim().replace(/[\r\n]/g, ' ');
+  return `{"key":${JSON.stringify(key)},"value":${text}${rest === '{}' ? '}' : `,${rest.slice(1)}`}`;
 }

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { folderFor, serverUser } from '../postgres/postgres-programs.ts';
 
 const MAIN = join(import.meta.dirname, 'fake-main.testing.ts');
 const BASE_PORT = 18_471;
@@ -128,4 +129,77 @@ describe('demo', () => {
     taken.close();
     expect(third.err).toMatch(/^meridian: port 18471 is taken by another process[^\n]*\n$/);
   });
+
+  it('takes a folder with any engine and regions where nothing of an earlier try has run', async () => {
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(BASE_PORT, '127.0.0.1', resolve));
+    for (const args of [
+      ['--regions', 'us-east,eu-west'],
+      ['--regions', 'us-east', '--engine', 'postgres'],
+    ]) {
+      const tried = new Running(args);
+      expect(await tried.ended).toBe(2);
+      expect(tried.err).toMatch(/^meridian: port 18471 is taken by another process[^\n]*\n$/);
+    }
+    taken.close();
+  });
+
+  it('refuses a port of a database that is taken', async () => {
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(BASE_PORT + 2_001, '127.0.0.1', resolve));
+    const demo = new Running(['--regions', 'us-east,eu-west', '--engine', 'postgres']);
+    const code = await demo.ended;
+    taken.close();
+    expect(code).toBe(2);
+    expect(demo.err).toMatch(/^meridian: port 20472 is taken by another process[^\n]*\n$/);
+  });
+
+  it('ends where one database cannot start, however long the others take', async () => {
+    // The servers run as somebody else where this is root, and stay in this folder where they may enter it.
+    chmodSync(folder, 0o755);
+    mkdirSync(join(folder, 'us-east-1.postgres'));
+    writeFileSync(join(folder, 'us-east-1.postgres', 'PG_VERSION'), 'none');
+    const demo = new Running(['--regions', 'us-east,eu-west', '--engine', 'postgres']);
+    expect(await demo.ended).toBe(1);
+    expect(demo.err).toMatch(/^meridian: PostgreSQL at .*us-east-1.postgres: it ended before it was ready[^\n]*\n$/);
+    expect(readdirSync(join(folder, 'eu-west-1.postgres'))).not.toContain('postmaster.pid');
+  });
+
+  it('starts a database whose first start was broken off', async () => {
+    chmodSync(folder, 0o755);
+    const first = new Running(['--regions', 'us-east', '--engine', 'postgres']);
+    const isBegun = () =>
+      readdirSync(folder, { recursive: true, encoding: 'utf8' }).some((path) => path.endsWith('PG_VERSION'));
+    await until(isBegun, () => first.err);
+    first.child.kill('SIGKILL');
+    await first.ended;
+    const again = new Running(['--regions', 'us-east', '--engine', 'postgres']);
+    await again.says(/^ready$/m);
+    again.child.kill('SIGTERM');
+    await again.ended;
+  });
+
+  it.runIf(process.getuid?.() === 0)(
+    'begins anew where its folder was deleted and its databases stood elsewhere',
+    async () => {
+      const elsewhere = folderFor(join(folder, 'us-east-1.postgres'), serverUser());
+      expect(elsewhere.startsWith(folder)).toBe(false);
+      try {
+        mkdirSync(elsewhere);
+        writeFileSync(join(elsewhere, 'PG_VERSION'), 'of a demo whose password is gone');
+        const demo = new Running(['--regions', 'us-east', '--engine', 'postgres']);
+        await demo.says(/^ready$/m);
+        demo.child.kill('SIGTERM');
+        await demo.ended;
+        writeFileSync(join(elsewhere, 'kept'), '');
+        const again = new Running(['--regions', 'us-east', '--engine', 'postgres']);
+        await again.says(/^ready$/m);
+        expect(readdirSync(elsewhere)).toContain('kept');
+        again.child.kill('SIGTERM');
+        await again.ended;
+      } finally {
+        rmSync(elsewhere, { recursive: true, force: true });
+      }
+    },
+  );
 });

@@ -12,8 +12,8 @@ import { onStopSignals } from '../stop-signals.ts';
 import { lockFolder } from './folder-lock.ts';
 import { checkPorts } from './free-ports.ts';
 import { shownLogLine } from './log-line.ts';
-import { databasePort, type Engine, nodeNameOf, placesOf, prepareDemo } from './plan.ts';
-import { RegionDatabase } from './region-database.ts';
+import { addressesOf, databasePort, type Engine, hasLeftTraces, nodeNameOf, placesOf, prepareDemo } from './plan.ts';
+import { deleteLeftDatabase, hasPassword, RegionDatabase } from './region-database.ts';
 import { RESTART_MS, RegionProcess } from './region-process.ts';
 import { welcomeLines } from './welcome.ts';
 
@@ -38,8 +38,11 @@ export async function demo(flags: DemoFlags, dependencies: Dependencies): Promis
   makeFolder(folder);
   const unlock = lockFolder(folder);
   try {
-    const file = prepareDemo({ places, basePort, dataDir: folder, engine });
-    await checkPorts(file, PORTS_PATIENCE_MS);
+    const settings = { places, basePort, dataDir: folder, engine };
+    const isNew = engine === 'postgres' && !hasPassword(folder);
+    const file = prepareDemo(settings);
+    if (isNew) await deleteLeftDatabases(file, folder);
+    await checkPorts(addressesOf(file, settings), PORTS_PATIENCE_MS);
     const databases = engine === 'postgres' ? databasesOf(file, folder, basePort, dependencies) : [];
     try {
       await startDatabases(databases, dependencies);
@@ -51,6 +54,12 @@ export async function demo(flags: DemoFlags, dependencies: Dependencies): Promis
   } finally {
     unlock();
   }
+}
+
+/** Without the password, which went with their folder, they would only be in the way. */
+async function deleteLeftDatabases({ regions }: ClusterFile, folder: string): Promise<void> {
+  const nodes = regions.map(({ name }) => nodeNameOf(name)).filter((node) => !hasLeftTraces(node, folder));
+  await Promise.all(nodes.map((node) => deleteLeftDatabase(node, folder)));
 }
 
 function makeFolder(folder: string): void {
@@ -87,11 +96,10 @@ function databasesOf(
 async function startDatabases(databases: readonly RegionDatabase[], { stdout }: Dependencies): Promise<void> {
   if (databases.length === 0) return;
   stdout.write(`starting ${databases.length} PostgreSQL servers\n`);
-  try {
-    await Promise.all(databases.map((database) => database.start()));
-  } catch (error) {
-    throw new CommandFailure(EXIT.failed, (error as Error).message);
-  }
+  // All of them, also where one has failed: what is stopped while it makes its data would start after that.
+  const outcomes = await Promise.allSettled(databases.map((database) => database.start()));
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failed) throw new CommandFailure(EXIT.failed, (failed.reason as Error).message);
 }
 
 async function runRegions(

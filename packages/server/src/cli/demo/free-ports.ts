@@ -1,17 +1,16 @@
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClusterFile } from '../../config/cluster-file.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 
 const TRY_EVERY_MS = 200;
 
 /**
- * Makes sure that all ports of a cluster are free. Waits up to `patienceMs`: the nodes of a demo that was killed take a
+ * Makes sure that all these ports are free. Waits up to `patienceMs`: the nodes of a demo that was killed take a
  * moment to notice, and to close their stores.
  */
-export async function checkPorts(file: ClusterFile, patienceMs: number): Promise<void> {
+export async function checkPorts(addresses: readonly string[], patienceMs: number): Promise<void> {
   const deadlineMs = performance.now() + patienceMs;
-  for (const address of file.regions.flatMap(({ nodes }) => nodes.flatMap(({ http, peer }) => [http, peer]))) {
+  for (const address of addresses) {
     while (!(await isFree(address))) {
       if (performance.now() > deadlineMs) {
         const port = address.slice(address.lastIndexOf(':') + 1);

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type ClusterFile, parseClusterFile } from '../../config/cluster-file.ts';
@@ -63,7 +63,10 @@ function placeOf(region: string): WanPlace {
 
 function checkOldRegions(path: string, { places, dataDir, engine }: DemoSettings): void {
   if (!existsSync(path)) return;
-  const { regions: oldRegions } = parseClusterFile(path, readFileSync(path, 'utf8'));
+  const oldFile = parseClusterFile(path, readFileSync(path, 'utf8'));
+  // The file is written before it is known that the regions can start: of one that never did there is nothing to keep.
+  const oldRegions = oldFile.regions.filter(({ nodes }) => nodes.some(({ name }) => hasLeftTraces(name, dataDir)));
+  if (oldRegions.length === 0) return;
   const oldEngine = oldRegions.some(({ nodes }) => nodes.some(({ store }) => store.includes('://')))
     ? 'postgres'
     : 'lmdb';
@@ -81,6 +84,11 @@ function checkOldRegions(path: string, { places, dataDir, engine }: DemoSettings
     dataDir,
     `holds data of ${gone.join(' and ')} too: start with --regions ${all}, or with another --data-dir`,
   );
+}
+
+/** Whether anything of this node is there: its store, its database, its log. */
+export function hasLeftTraces(node: string, dataDir: string): boolean {
+  return readdirSync(dataDir).some((entry) => entry === node || entry.startsWith(`${node}.`));
 }
 
 /** The cluster file: one node with a store of its own in each region, and the round trips between them. */
@@ -107,6 +115,20 @@ function clusterText({ places, basePort, dataDir, engine }: DemoSettings): strin
   return (
     head + stringify({ cluster: CLUSTER, secretFile: `./${SECRET_FILE}`, regions, wan: { rtt } }, { lineWidth: 0 })
   );
+}
+
+/**
+ * What must be free: where the nodes listen, and, of regions that are new, their databases. An older database may still be
+ * ending, or run on without its demo; it is ended where it is started.
+ */
+export function addressesOf({ regions }: ClusterFile, settings: DemoSettings): readonly string[] {
+  const { basePort, dataDir, engine } = settings;
+  const nodes = regions.flatMap((region) => region.nodes.flatMap(({ http, peer }) => [http, peer]));
+  if (engine !== 'postgres') return nodes;
+  const databases = regions.flatMap(({ name }, at) =>
+    hasLeftTraces(nodeNameOf(name), dataDir) ? [] : [`${LOOPBACK}:${databasePort(basePort, at)}`],
+  );
+  return [...nodes, ...databases];
 }
 
 /** Of the region that stands at this place in the list of regions. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createWriteStream, existsSync, readFileSync, type WriteStream, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PostgresServer } from '../postgres/postgres-server.ts';
+import { deleteElsewhere, PostgresServer } from '../postgres/postgres-server.ts';
 import { RESTART_MS } from './region-process.ts';
 
 const PASSWORD_FILE = 'postgres.password';
@@ -29,7 +29,7 @@ export class RegionDatabase {
     this.#log = createWriteStream(join(folder, `${node}.postgres.log`), { flags: 'a' });
     this.#log.on('error', () => {});
     this.#server = new PostgresServer({
-      folder: join(folder, `${node}.postgres`),
+      folder: dataFolderOf(node, folder),
       port,
       password: readFileSync(passwordFileIn(folder), 'utf8').trim(),
       onLine: (line) => this.#log.write(`${line}\n`),
@@ -58,6 +58,20 @@ export class RegionDatabase {
     await this.#server.stop();
     this.#log.end();
   }
+}
+
+function dataFolderOf(node: string, folder: string): string {
+  return join(folder, `${node}.postgres`);
+}
+
+/** Whether there are databases of this demo: nobody else has their password. */
+export function hasPassword(folder: string): boolean {
+  return existsSync(join(folder, PASSWORD_FILE));
+}
+
+/** Deletes a database that this folder of a demo knows nothing of: of one that was here before, and was deleted. */
+export function deleteLeftDatabase(node: string, folder: string): Promise<void> {
+  return deleteElsewhere(dataFolderOf(node, folder));
 }
 
 /** The password of all databases of a demo, in a file that only its user may read. Made the first time. */

@@ -1,7 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -64,6 +75,8 @@ export class PostgresServer {
   /** Makes the data folder where there is none, and starts the server on it. @throws Error with what the server said last */
   async start(): Promise<void> {
     const programs = await postgresPrograms(this.#user);
+    mkdirSync(dirname(this.folder), { recursive: true });
+    deletePartials(this.folder);
     if (!existsSync(join(this.folder, 'PG_VERSION'))) await this.#makeData(programs);
     await endServer(this.folder);
     this.#isStopping = false;
@@ -89,23 +102,24 @@ export class PostgresServer {
     if (pid !== undefined) process.kill(pid, 'SIGKILL');
   }
 
+  /** The folder appears under its name once it is whole: what makes it may go on after a process that was killed. */
   async #makeData({ initdb }: PostgresPrograms): Promise<void> {
-    mkdirSync(dirname(this.folder), { recursive: true });
-    mkdirSync(this.folder, { mode: 0o700 });
+    const partial = `${this.folder}.partial-${process.pid}`;
+    mkdirSync(partial, { mode: 0o700 });
     const secrets = mkdtempSync(join(tmpdir(), 'meridian-password-'));
     const passwordFile = join(secrets, 'password');
     try {
       writeFileSync(passwordFile, `${this.#options.password}\n`, { mode: 0o600 });
-      for (const path of [this.folder, secrets, passwordFile]) {
+      for (const path of [partial, secrets, passwordFile]) {
         if (this.#user) chownSync(path, this.#user.uid, this.#user.gid);
       }
       chmodSync(secrets, 0o700);
       const flags = ['--encoding=UTF8', '--locale=C', '--auth=scram-sha-256', `--username=${SUPERUSER}`];
       const isTemporary = this.#options.isTemporary ? ['--no-sync'] : [];
-      const child = this.#spawn(initdb, ['-D', this.folder, ...flags, `--pwfile=${passwordFile}`, ...isTemporary]);
+      const child = this.#spawn(initdb, ['-D', partial, ...flags, `--pwfile=${passwordFile}`, ...isTemporary]);
       const code = await new Promise((resolve) => child.once('close', resolve));
-      if (code === 0) return;
-      rmSync(this.folder, { recursive: true, force: true });
+      if (code === 0) return renameSync(partial, this.folder);
+      rmSync(partial, { recursive: true, force: true });
       throw this.#failure('its data folder could not be made');
     } finally {
       rmSync(secrets, { recursive: true, force: true });
@@ -186,6 +200,27 @@ function isServerOn(pid: number, folder: string): boolean {
     // A system without /proc: the server's own lock file is all there is to go by.
     return !existsSync('/proc/self');
   }
+}
+
+/** What was left by processes that were killed; of one whose `initdb` still writes, that takes the rest away. */
+function deletePartials(folder: string): void {
+  const start = `${basename(folder)}.partial-`;
+  for (const entry of readdirSync(dirname(folder)).filter((name) => name.startsWith(start))) {
+    try {
+      rmSync(join(dirname(folder), entry), { recursive: true, force: true });
+    } catch {}
+  }
+}
+
+/**
+ * Deletes what stands elsewhere for this data folder, where the user of the server may not enter it: who deleted the folder
+ * could not know of it.
+ */
+export async function deleteElsewhere(folder: string): Promise<void> {
+  const elsewhere = folderFor(folder, serverUser());
+  if (elsewhere === resolve(folder)) return;
+  await endServer(elsewhere);
+  rmSync(elsewhere, { recursive: true, force: true });
 }
 
 async function endServer(folder: string): Promise<void> {
