@@ -1,18 +1,19 @@
 import type { Replica as Place } from '@meridian/core/placement/preference-list';
 import { MeridianError } from '@meridian/core/wire/errors';
 
-export function quorumUnavailable(required: number, reached: number, missing: readonly Place[]): MeridianError {
+export function quorumUnavailable(
+  required: number,
+  reached: number,
+  missing: readonly Place[],
+  outcome = 'nothing was written',
+): MeridianError {
   const missingRegions = [...new Set(missing.map(({ region }) => region))];
   const named = missingRegions.length > 0 ? `, missing ${missingRegions.join(', ')}` : '';
-  return new MeridianError(
-    'QUORUM_UNAVAILABLE',
-    `required ${required}, reached ${reached}${named}; nothing was written`,
-    {
-      required,
-      reached,
-      missingRegions,
-    },
-  );
+  return new MeridianError('QUORUM_UNAVAILABLE', `required ${required}, reached ${reached}${named}; ${outcome}`, {
+    required,
+    reached,
+    missingRegions,
+  });
 }
 
 export function notCovered(): MeridianError {

@@ -295,7 +295,7 @@ export class Reads {
     });
     if (isWriteDecided(write)) return hops;
     const missing = replicas.filter(({ store }) => !write.durable.has(store));
-    throw quorumUnavailable(required, write.durable.size, missing);
+    throw quorumUnavailable(required, write.durable.size, missing, NOTHING_DONE);
   }
 
   #readMajority(key: RecordKey, options: RequestOptions): Promise<MajorityRead> {
@@ -307,7 +307,7 @@ export class Reads {
     metrics.readsQuorum += 1;
     if (targets.length + (isHere ? 1 : 0) < required) {
       const missing = places.filter(({ store }) => (store === self.store ? !isHere : !peers.isStoreLive(store)));
-      throw quorumUnavailable(required, targets.length + (isHere ? 1 : 0), missing);
+      throw quorumUnavailable(required, targets.length + (isHere ? 1 : 0), missing, NOTHING_DONE);
     }
     return this.#gather(key, places, required, isHere, targets, options);
   }
@@ -343,7 +343,7 @@ export class Reads {
         if (!isOver && (settled === asked || isReadImpossible(read))) {
           isOver = true;
           const missing = places.filter(({ store }) => !read.replies.has(store));
-          reject(quorumUnavailable(required, read.replies.size, missing));
+          reject(quorumUnavailable(required, read.replies.size, missing, NOTHING_DONE));
         }
         if (isOver && settled === asked) {
           cancelRepair();
@@ -401,6 +401,8 @@ interface MajorityRead {
 }
 
 const NO_HOPS: readonly Hop[] = [];
+/** Nothing was read, nor written where a write was to go on from it. */
+const NOTHING_DONE = 'nothing was done';
 
 function knownToCover(peer: Peer, token: SessionToken): boolean {
   for (const [store, sequence] of token) {
