@@ -29,7 +29,7 @@ docs/reference/benchmarks.md tells how each figure is measured.`;
 
 const ROUNDS_MAX = 15;
 const FULL = {
-  rounds: 5,
+  rounds: 3,
   loadSeconds: 2,
   lagSeconds: 10,
   catchUpKeys: 100_000,
