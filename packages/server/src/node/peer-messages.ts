@@ -88,7 +88,7 @@ export class PeerMessages implements TransportHandler {
         calls.onAnswer(from, message);
         break;
       case wire.CHOSEN:
-        news.onChosen(message);
+        news.onChosen(peer, message);
         break;
       case wire.COMMITTED:
         if (peers.isSibling(peer)) siblings.onCommitted(message);

@@ -195,6 +195,13 @@ export class Acceptors {
     return order === 0 || (order > 0 && accepted === committed);
   }
 
+  /** Whether this replica has accepted something later. */
+  async isPast(key: RecordKey, ballot: Ballot): Promise<boolean> {
+    const bytes = await this.#state.replica.readBytes(key);
+    const accepted = bytes ? decodeRegister(bytes).accepted : undefined;
+    return accepted !== undefined && compareBallots(accepted.ballot, ballot) > 0;
+  }
+
   /** Marks what is chosen, where it was accepted here; gives the keys that it was not accepted of. Durable when it resolves. */
   mark(chosen: ReadonlyMap<RecordKey, Ballot>): Promise<readonly RecordKey[]> {
     const keys = [...chosen.keys()];

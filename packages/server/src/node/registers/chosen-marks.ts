@@ -72,15 +72,16 @@ export class ChosenMarks {
     return this.#marks.size;
   }
 
-  add(key: RecordKey, ballot: Ballot): void {
+  /** `isOfProposer`: the store that proposed it says so, which has it, and whose stream takes it to every replica. */
+  add(key: RecordKey, ballot: Ballot, isOfProposer = true): void {
     if (this.#isStopped) return;
+    if (isOfProposer) this.#onKnown(key, ballot);
     const before = this.#marks.get(key);
     // News may come late, and twice: what was chosen before must not hide what was chosen since, nor put off its writing down.
     if (before && compareBallots(before.ballot, ballot) >= 0) return;
     this.#marks.delete(key);
     const earlier = before && (before.earlier ?? before.ballot);
     this.#marks.set(key, { ballot, earlier, knownAtMs: this.#clock.monotonicMs() });
-    this.#onKnown(key, ballot);
     // Nodes learn of namespaces from rows.
     if (namespaceIdOf(key) === CATALOG_NAMESPACE) this.#write(new Map([[key, ballot]]));
     else if (this.#marks.size > KEYS_MAX) this.#writeDue();

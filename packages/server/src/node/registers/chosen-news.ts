@@ -1,9 +1,10 @@
-import type { Ballot } from '@meridian/core/coordination/paxos/ballot';
+import { type Ballot, proposerStoreOf } from '@meridian/core/coordination/paxos/ballot';
 import type { NodeName, RecordKey } from '@meridian/core/ids';
 import { CHOSEN, type ChosenBallots } from '@meridian/core/wire/messages';
 import type { CancelTimer } from '../../ports/clock.ts';
 import type { Transport } from '../../ports/transport.ts';
 import type { NodeState } from '../node-state.ts';
+import type { Peer } from '../peers.ts';
 import type { ChosenMarks } from './chosen-marks.ts';
 
 /** What was chosen within so long is told together. */
@@ -26,10 +27,13 @@ export class ChosenNews {
     this.#marks = marks;
   }
 
-  /** This node's proposal was chosen. */
-  tell(key: RecordKey, ballot: Ballot): void {
-    const { catalog, peers, clock } = this.#state;
-    this.#marks.add(key, ballot);
+  /** What was chosen, as this node has found out. `isMissingHere`: this store has not accepted it. */
+  tell(key: RecordKey, ballot: Ballot, isMissingHere = false): void {
+    const { catalog, peers, clock, store } = this.#state;
+    const isOwn = proposerStoreOf(ballot.proposer) === store.id;
+    this.#marks.add(key, ballot, isOwn && !isMissingHere);
+    // Those who hear of it from the store that proposed it leave it to that one's stream, which has nothing to bring.
+    if (isOwn && isMissingHere) return;
     // Each node of a store keeps in memory what is chosen.
     for (const { store } of catalog.replicas(key)) {
       for (const peer of peers.nodesOf(store))
@@ -45,9 +49,10 @@ export class ChosenNews {
     if (entries.length >= ENTRIES_MAX) this.#send(node);
   }
 
-  onChosen([, entries]: ChosenBallots): void {
+  onChosen(peer: Peer, [, entries]: ChosenBallots): void {
     for (const [key, [round, proposer]] of entries) {
-      if (this.#state.catalog.isHeldHere(key)) this.#marks.add(key, { round, proposer });
+      if (this.#state.catalog.isHeldHere(key))
+        this.#marks.add(key, { round, proposer }, proposerStoreOf(proposer) === peer.storeId);
     }
   }
 

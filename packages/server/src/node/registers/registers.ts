@@ -1,4 +1,10 @@
-import { type ProposerId, proposerIdFor, proposerStoreOf, Rounds } from '@meridian/core/coordination/paxos/ballot';
+import {
+  type Ballot,
+  type ProposerId,
+  proposerIdFor,
+  proposerStoreOf,
+  Rounds,
+} from '@meridian/core/coordination/paxos/ballot';
 import type { ChangeRequest, Verdict } from '@meridian/core/coordination/paxos/change';
 import type { Member, Members } from '@meridian/core/coordination/paxos/messages';
 import type { PlantedFlaws } from '@meridian/core/coordination/paxos/planted-flaws';
@@ -80,15 +86,16 @@ export class Registers {
   /**
    * Sees to it that what was proposed last is chosen or never will be, and that all replicas come to know. The stream of a
    * store takes its own choices to every replica, however long one is away; so what another has proposed, who may be gone, or
-   * may not have it himself, is proposed once more by this one. @throws QUORUM_UNAVAILABLE
+   * may not have it himself, is proposed once more by this one. `noted`: what was seen unsettled here. @throws QUORUM_UNAVAILABLE
    */
-  async settle(key: RecordKey, requestId: string, timeoutMs: number): Promise<void> {
+  async settle(key: RecordKey, noted: Ballot, requestId: string, timeoutMs: number): Promise<void> {
     const { store, clock } = this.#state;
     const { chosen } = (await this.#read(key, requestId, timeoutMs)).done;
-    if (!chosen) return;
-    const isOwn = proposerStoreOf(chosen.proposer) === store.id;
+    const ballot = chosen ?? noted;
+    const isOwn = proposerStoreOf(ballot.proposer) === store.id;
     // Its row may have gone past it, with what was proposed since, and is then one that the stream takes nowhere.
-    if (isOwn && (await this.#acceptors.isToldBy(key, chosen))) return;
+    if (isOwn ? await this.#acceptors.isToldBy(key, ballot) : !chosen && (await this.#acceptors.isPast(key, noted)))
+      return;
     await this.#queues.run(key, timeoutMs, async (leftMs) => {
       const places = this.#state.catalog.replicas(key);
       const setting = this.#settingOf(key, places, requestId);
@@ -153,7 +160,7 @@ export class Registers {
   }
 
   #learn(key: RecordKey, { done }: RunOutcome): void {
-    if (done.chosen) this.#news.tell(key, done.chosen);
+    if (done.chosen) this.#news.tell(key, done.chosen, done.behind.includes(this.#state.self.store));
   }
 
   #answerOf({ done, hops, asked, answered }: RunOutcome): RegisterAnswer {

@@ -130,6 +130,27 @@ describe('what a proposer could not take itself', () => {
     }));
 });
 
+describe('what a reader has told to be chosen, and its proposer does not have', () => {
+  it('is brought to the proposer, though all others know it', () =>
+    onStrongCluster(THREE_REGIONS, {}, async (clients, cluster) => {
+      await clients.put('us-1', 'key', 'one');
+      await cluster.settle();
+      const disk = cluster.disk('us-1');
+      disk.isFull = true;
+      await clients.put('us-1', 'key', 'two');
+      cluster.passes = (_from, to, message) => !(to === 'us-1' && isNews(message));
+      expect(await clients.get('eu-1', 'key')).toBe('two');
+      await cluster.time.sleep(500);
+      cluster.crash('us-1');
+      disk.isFull = false;
+      for (const node of ['eu-1', 'ap-1']) expect(await clients.relaxed(node, 'key')).toBe('two');
+      await cluster.start('us-1');
+      await cluster.settle();
+      await cluster.settle();
+      for (const node of NODES) expect(heldBy(cluster, node, 'key')?.committed?.value?.version).toBe(2);
+    }));
+});
+
 describe('a store that has accepted what was proposed once more after it was chosen, and was chosen by nobody', () => {
   it('comes to know what was chosen, though it had proposed it itself', () =>
     onStrongCluster(WIDE, { placement: WIDE }, async (clients, cluster) => {
@@ -157,6 +178,27 @@ describe('a store that has accepted what was proposed once more after it was cho
 });
 
 describe('a register whose proposer lives', () => {
+  it('is left in peace where a reader has told of it before its proposer', () =>
+    onStrongCluster(THREE_REGIONS, {}, async (clients, cluster) => {
+      let news: (() => void)[] = [];
+      const { network } = cluster.simulated;
+      const send = network.send.bind(network);
+      network.send = (from, to, message) => {
+        if (from !== 'us-1' || !isNews(message)) return send(from, to, message);
+        news.push(() => send(from, to, message));
+        return true;
+      };
+      await clients.put('us-1', 'key', 'value');
+      expect(await clients.get('eu-1', 'key')).toBe('value');
+      await cluster.time.sleep(500);
+      expect(news.length).toBeGreaterThan(0);
+      expect(cluster.node('ap-1').figures().unsettled).toBe(1);
+      for (const late of news) late();
+      news = [];
+      await cluster.time.sleep(500);
+      for (const node of NODES) expect(cluster.node(node).figures().unsettled).toBe(0);
+    }));
+
   it('is left in peace: what was told needs no settling', () =>
     onStrongCluster(THREE_REGIONS, {}, async (clients, cluster) => {
       for (let at = 0; at < 5; at++) await clients.put('us-1', `key-${at}`, 'value');

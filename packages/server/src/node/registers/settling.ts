@@ -80,14 +80,17 @@ export class Settling {
     if (sameBallot(this.#unsettled.get(key)?.accepted, chosen)) this.#unsettled.delete(key);
   }
 
-  /** Every commit passes by here: what it leaves unsettled is remembered, what it settles is forgotten. */
+  /**
+   * Every commit passes by here: what it leaves unsettled is remembered, what it goes past is forgotten. That this store has
+   * come to mark it does not say that the store that proposed it has it.
+   */
   onRows(rows: readonly StoredRow[]): void {
     for (const { key, record } of rows) {
       if (!isRegisterBytes(record)) continue;
       const { accepted, committed } = decodeRegister(record);
       if (accepted && accepted !== committed && !this.#marks().has(key, accepted.ballot))
         this.note(key, accepted.ballot);
-      else this.#unsettled.delete(key);
+      else if (!sameBallot(this.#unsettled.get(key)?.accepted, accepted?.ballot)) this.#unsettled.delete(key);
       this.#marks().onRow(key, accepted?.ballot, committed?.ballot);
     }
   }
@@ -112,7 +115,7 @@ export class Settling {
     if (!this.#state.catalog.isHeldHere(key)) return;
     this.#running += 1;
     this.#registers
-      .settle(key, 'settle', READ_TIMEOUT_MS)
+      .settle(key, accepted, 'settle', READ_TIMEOUT_MS)
       // Where no majority answers it comes up again with the next look.
       .catch(() => this.note(key, accepted))
       .finally(() => {
