@@ -270,6 +270,13 @@ function textOf(value: RegisterValue | null): string {
 }
 
 /** A node of a shared store that stood still tells late of what it wrote: others have gone on from there. */
-function isPast({ promised }: Heights, durable: Uint8Array | undefined): boolean {
-  return durable !== undefined && compareBallots(decodeRegister(durable).promised, promised) > 0;
+function isPast(told: Heights, durable: Uint8Array | undefined): boolean {
+  if (durable === undefined) return false;
+  const { promised, accepted, committed } = decodeRegister(durable);
+  const orders = [
+    compareBallots(promised, told.promised),
+    compareBallots(accepted?.ballot ?? ZERO_BALLOT, told.accepted),
+    compareBallots(committed?.ballot ?? ZERO_BALLOT, told.committed),
+  ];
+  return orders.every((order) => order >= 0) && orders.some((order) => order > 0);
 }

@@ -24,7 +24,7 @@ const COMPARED_MS = 45_000;
 const QUIET_MS = 1_500;
 const SAMPLE_MS = 250;
 /** Bounds on what waits in a node (invariant 10), for the small windows of the simulation. */
-const IN_FLIGHT_BYTES_MAX = 3_000 + 12_000;
+const IN_FLIGHT_BYTES_MAX = 3_000 + 18_000;
 const INBOX_BYTES_MAX = 2 * 3_000 + 12_000;
 
 export interface RunResult {
