@@ -59,9 +59,9 @@ export const PLANTED: Readonly<Record<string, Planted>> = {
   // Seeds in which disks are lost, most of all: every seventh.
   'recovered-by-ballot-check': inNode(
     'recovered-by-ballot-check',
-    1400,
+    4200,
     'a wiped store takes in all that it may have accepted',
-    434,
+    3997,
     7,
   ),
   // Seeds in which nodes share a store: every fourth.
