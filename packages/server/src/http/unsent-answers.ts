@@ -12,7 +12,7 @@ const COUNTED_BYTES_MIN = 64 * 1024;
 export class UnsentAnswers {
   readonly #bytesMax: number;
   #bytes = 0;
-  /** Of each connection that has any: those behind others on it hear nothing when it closes. */
+  /** By connection: an answer that waits behind others on it gets no event of its own when it closes. */
   readonly #bySocket = new WeakMap<Socket, { bytes: number }>();
 
   constructor(bytesMax: number) {

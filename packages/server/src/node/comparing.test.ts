@@ -1,3 +1,4 @@
+import { REQUEST, SCAN } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { onCluster, type TestCluster, THREE_REGIONS } from './cluster.testing.ts';
 
@@ -20,6 +21,14 @@ describe('after the store of a peer was replaced', () => {
     onCluster(THREE_REGIONS, async (cluster) => {
       await loseDiskOfEurope(cluster);
       await cluster.settle();
+      expect(await cluster.get('ap-1', 'key')).toEqual(['value']);
+    }));
+
+  it('one that does not answer keeps nobody from what another has', () =>
+    onCluster({ eu: 1, us: 1, ap: 1 }, async (cluster) => {
+      cluster.passes = (_from, to, message) => !(to === 'eu-1' && message[0] === REQUEST && message[4][0] === SCAN);
+      await loseDiskOfEurope(cluster);
+      await cluster.time.sleep(5_000);
       expect(await cluster.get('ap-1', 'key')).toEqual(['value']);
     }));
 

@@ -19,6 +19,7 @@ interface Waiter {
   readonly settle: (isCovered: boolean) => void;
 }
 
+/** Unknown ids of which it is kept when they were met. One that gives way is met anew, and waits once more. */
 const MET_MAX = 1_000;
 
 /** What this store may claim: which prefix of each origin it holds, and which sessions it may serve therefore. */

@@ -108,18 +108,19 @@ describe('the tcp transport', () => {
     return made;
   }
 
+  const hello = (change: object = {}) =>
+    framed(
+      encodeHello({
+        version: PROTOCOL_VERSION,
+        cluster: 'test',
+        from: 'a',
+        to: 'b',
+        nonce: 'n'.repeat(NONCE_CHARS),
+        ...change,
+      }),
+    );
+
   describe('towards strangers', () => {
-    const hello = (change: object) =>
-      framed(
-        encodeHello({
-          version: PROTOCOL_VERSION,
-          cluster: 'test',
-          from: 'a',
-          to: 'b',
-          nonce: 'n'.repeat(NONCE_CHARS),
-          ...change,
-        }),
-      );
     const cases: readonly [string, Buffer, string, RegExp][] = [
       ['garbage', framed(Buffer.from('hello there')), 'garbage', /what is no handshake/],
       ['an empty frame', framed(Buffer.alloc(0)), 'garbage', /what is no handshake/],
@@ -267,17 +268,7 @@ describe('the tcp transport', () => {
         return socket;
       };
       const peer = stranger(B);
-      peer.socket.write(
-        framed(
-          encodeHello({
-            version: PROTOCOL_VERSION,
-            cluster: 'test',
-            from: 'a',
-            to: 'b',
-            nonce: 'n'.repeat(NONCE_CHARS),
-          }),
-        ),
-      );
+      peer.socket.write(hello());
       await peer.frame();
       for (let count = 0; count < 40; count++) knock('127.0.0.2');
       await until(() => b.transport.figures().rejected.crowded >= 33);

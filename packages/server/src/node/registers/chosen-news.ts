@@ -29,8 +29,8 @@ export class ChosenNews {
 
   /** What was chosen, as this node has found out. `isMissingHere`: this store has not accepted it. */
   tell(key: RecordKey, ballot: Ballot, isMissingHere = false): void {
-    const { catalog, peers, clock, store } = this.#state;
-    const isOwn = proposerStoreOf(ballot.proposer) === store.id;
+    const { catalog, peers, clock } = this.#state;
+    const isOwn = proposerStoreOf(ballot.proposer) === this.#state.store.id;
     this.#marks.add(key, ballot, isOwn && !isMissingHere);
     // Those who hear of it from the store that proposed it leave it to that one's stream, which has nothing to bring.
     if (isOwn && isMissingHere) return;

@@ -30,6 +30,23 @@ async function dieProposing(
   cluster.passes = () => true;
 }
 
+/** us-1, whose disk is full, has a change chosen by the two others. */
+async function chooseWithoutOwn(clients: StrongClients, cluster: TestCluster): Promise<void> {
+  await clients.put('us-1', 'key', 'one');
+  await cluster.settle();
+  cluster.disk('us-1').isFull = true;
+  await clients.put('us-1', 'key', 'two');
+}
+
+/** us-1 is started again, with room on its disk. */
+async function startWithRoom(cluster: TestCluster): Promise<void> {
+  cluster.crash('us-1');
+  cluster.disk('us-1').isFull = false;
+  await cluster.start('us-1');
+  await cluster.settle();
+  await cluster.settle();
+}
+
 /** What each of the nodes holds of the key, on its disk. */
 function heldBy(cluster: TestCluster, node: string, key: string) {
   for (const [recordKey, bytes] of cluster.member(node).disk.durableRows())
@@ -115,17 +132,9 @@ describe('what a dead proposer has left', () => {
 describe('what a proposer could not take itself', () => {
   it('is brought to it by another, though it died before it could see to it', () =>
     onStrongCluster(THREE_REGIONS, {}, async (clients, cluster) => {
-      await clients.put('us-1', 'key', 'one');
-      await cluster.settle();
-      const disk = cluster.disk('us-1');
-      disk.isFull = true;
-      await clients.put('us-1', 'key', 'two');
+      await chooseWithoutOwn(clients, cluster);
       await cluster.time.sleep(100);
-      cluster.crash('us-1');
-      disk.isFull = false;
-      await cluster.start('us-1');
-      await cluster.settle();
-      await cluster.settle();
+      await startWithRoom(cluster);
       for (const node of NODES) expect(heldBy(cluster, node, 'key')?.committed?.value?.version).toBe(2);
     }));
 });
@@ -133,20 +142,12 @@ describe('what a proposer could not take itself', () => {
 describe('what a reader has told to be chosen, and its proposer does not have', () => {
   it('is brought to the proposer, though all others know it', () =>
     onStrongCluster(THREE_REGIONS, {}, async (clients, cluster) => {
-      await clients.put('us-1', 'key', 'one');
-      await cluster.settle();
-      const disk = cluster.disk('us-1');
-      disk.isFull = true;
-      await clients.put('us-1', 'key', 'two');
+      await chooseWithoutOwn(clients, cluster);
       cluster.passes = (_from, to, message) => !(to === 'us-1' && isNews(message));
       expect(await clients.get('eu-1', 'key')).toBe('two');
       await cluster.time.sleep(500);
-      cluster.crash('us-1');
-      disk.isFull = false;
       for (const node of ['eu-1', 'ap-1']) expect(await clients.relaxed(node, 'key')).toBe('two');
-      await cluster.start('us-1');
-      await cluster.settle();
-      await cluster.settle();
+      await startWithRoom(cluster);
       for (const node of NODES) expect(heldBy(cluster, node, 'key')?.committed?.value?.version).toBe(2);
     }));
 });
