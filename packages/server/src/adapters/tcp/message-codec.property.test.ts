@@ -1,5 +1,5 @@
 import { MalformedBytes } from '@meridian/core/wire/bytes';
-import { ANSWER, type Message } from '@meridian/core/wire/messages';
+import { ANSWER, type Message, UNFOLLOW } from '@meridian/core/wire/messages';
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
@@ -25,6 +25,16 @@ const free = new Packr({ useRecords: false });
 const typed = new Packr({ useRecords: false, moreTypes: true, structuredClone: true });
 
 const isPlain = (bytes: Uint8Array) => isPlainMessage(bytes, 0, bytes.length);
+
+/** `taken`, `refused`, or what else was thrown. */
+function outcomeOf(bytes: Uint8Array, isOwned: boolean): unknown {
+  try {
+    unpackMessage(bytes, 0, bytes.length, isOwned);
+    return 'taken';
+  } catch (error) {
+    return error instanceof MalformedBytes ? 'refused' : error;
+  }
+}
 
 describe('messages as bytes', () => {
   it('come back as they were, from memory of their own and from the middle of a chunk', () => {
@@ -135,9 +145,10 @@ describe('the scan before the decoder', () => {
           passed++;
           expect(Array.isArray(free.unpack(bytes))).toBe(true);
         }
-        expect(() => unpackMessage(bytes, 0, bytes.length, isOwned)).toThrow(MalformedBytes);
+        // Once in a great many runs the noise is a message.
+        expect(['taken', 'refused']).toContain(outcomeOf(bytes, isOwned));
       }),
-      { numRuns: 30_000 },
+      { numRuns: 30_000, examples: [[Uint8Array.of(0x94, UNFOLLOW, 0xa1, 0x61, 0xa1, 0x62, 1), true]] },
     );
     expect(passed).toBeGreaterThan(50);
   });
