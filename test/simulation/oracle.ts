@@ -43,6 +43,8 @@ export class Oracle implements StoreWatcher {
   readonly #byBody = new Map<string, KnownWrite>();
   readonly #bodyOfDot = new Map<string, string>();
   readonly #acknowledged = new Map<string, KnownWrite>();
+  /** Those that were on one disk alone when it was lost: an acknowledgement of one may be under way yet. */
+  readonly #goneWithDisk = new Set<string>();
   /** What the write under way at a key was given: `undefined` for a blind one. Set by the client for its very next decision. */
   readonly #contexts = new Map<string, readonly string[] | undefined>();
 
@@ -118,22 +120,24 @@ export class Oracle implements StoreWatcher {
   acknowledge(name: string): void {
     const write = this.#byName.get(name);
     if (!write) throw new InvariantBroken(8, `a write was acknowledged that no store decided: ${name}`);
-    this.#acknowledged.set(name, write);
+    if (!this.#goneWithDisk.has(name)) this.#acknowledged.set(name, write);
   }
 
   get acknowledgedCount(): number {
     return this.#acknowledged.size;
   }
 
-  /** What was acknowledged on this disk alone goes with it: that is what the level promises, and no more. */
+  /** What was durable on this disk alone goes with it: that is what the level promises, and no more. */
   onWipe(lost: Member, holdersOf: (key: RecordKey) => readonly Member[]): void {
     if (lost.process) this.lostStores.add(lost.process.store.id);
     this.registers.onLost(lost);
-    for (const [name, { key, dot }] of this.#acknowledged) {
+    for (const [name, { key, dot }] of this.#byName) {
       const isElsewhere = holdersOf(key).some(
         ({ disk }) => disk !== lost.disk && disk.durableRecord(key) && covers(vectorOf(disk, key), dot),
       );
-      if (!isElsewhere) this.#acknowledged.delete(name);
+      if (isElsewhere) continue;
+      this.#acknowledged.delete(name);
+      if (this.#bodyOfDot.has(name)) this.#goneWithDisk.add(name);
     }
   }
 

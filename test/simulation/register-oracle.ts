@@ -70,11 +70,22 @@ export class RegisterOracle {
     if (accepted) this.#witness(register, key, accepted, isHearsay ? undefined : member.storeName);
     if (!committed) return;
     const known = this.#witness(register, key, committed, undefined);
+    if (!known.isChosen) this.#lookAtDisks(register, key);
     if (!known.isChosen)
       throw new InvariantBroken(
         3,
         `${member.name} takes ${ballotText(committed.ballot)} of ${key} (${known.text}) for chosen; accepted by ${[...known.acceptors].join(', ')}`,
       );
+  }
+
+  /** What a node of a shared store has written others read there before it hears that it has. */
+  #lookAtDisks(register: KnownRegister, key: RecordKey): void {
+    for (const { disk, storeName } of this.holdersOf(key)) {
+      const bytes = disk.durableRecord(key);
+      if (!bytes || !isRegisterBytes(bytes)) continue;
+      const { accepted, isHearsay } = decodeRegister(bytes);
+      if (accepted) this.#witness(register, key, accepted, isHearsay ? undefined : storeName);
+    }
   }
 
   #register(key: RecordKey): KnownRegister {

@@ -74,7 +74,9 @@ export class StrongHistory {
   }
 
   check(): void {
-    const operations = operationsOf(this.#recorder.events);
+    const told = operationsOf(this.#recorder.events);
+    const operations = [...told, ...told.flatMap((operation) => shownAgain(operation, told))];
+    operations.sort((left, right) => left.calledAt - right.calledAt);
     for (const [key, ofKey] of byKey(operations)) checkVersions(key, ofKey);
     for (const { check, key, text } of [
       ...checkTags(operations),
@@ -82,6 +84,33 @@ export class StrongHistory {
     ])
       throw new InvariantBroken(3, `${key}, ${check}: ${text}`);
   }
+}
+
+/**
+ * What a blind delete may leave, as writes that may yet come: it takes away what it has seen, and a value that was written at
+ * the same moment, and had been replaced before it was seen, may show again (docs/guide/consistency.md).
+ */
+function shownAgain(
+  { f, input, outcome, key, calledAt, returnedAt }: Operation,
+  told: readonly Operation[],
+): Operation[] {
+  if (f !== 'write' || input !== null || outcome === 'failed') return [];
+  const beside = told.filter(
+    (other) =>
+      other.key === key &&
+      other.f === 'write' &&
+      other.outcome !== 'failed' &&
+      other.input !== null &&
+      other.calledAt < returnedAt &&
+      other.returnedAt > calledAt,
+  );
+  return beside.map((write) => ({
+    ...write,
+    outcome: 'open',
+    calledAt: Math.max(calledAt, write.calledAt),
+    returnedAt: Number.POSITIVE_INFINITY,
+    returnedMs: Number.POSITIVE_INFINITY,
+  }));
 }
 
 /** Versions of a register, of answers that name them: what began after another had ended never sees less, and a change more. */
