@@ -284,12 +284,37 @@ describe('what the server undoes', () => {
         runs++;
         throw failure;
       },
-      NOTHING_SEEN,
+      () => NOTHING_SEEN,
     );
     await expect(turn).rejects.toBe(failure);
     expect(runs).toBe(1);
     await append(database, 'list', 'b');
     expect(await read(database, 'list')).toBe('a b');
+  });
+});
+
+describe('what a node has heard of', () => {
+  it('is asked for anew, of others too, before the first turn on each connection', async () => {
+    const database = await direct();
+    const asked: boolean[] = [];
+    const turn = () =>
+      database.transact(
+        [],
+        () => undefined,
+        async (isReconnected) => {
+          asked.push(isReconnected);
+          return NOTHING_SEEN;
+        },
+      );
+    await turn();
+    await turn();
+    await endSessions();
+    await turn();
+    await turn();
+    // One more, with the connection that was ended, where its end had not been noticed yet.
+    expect(asked.filter((isReconnected) => isReconnected)).toHaveLength(2);
+    expect(asked.slice(0, 2)).toEqual([true, false]);
+    expect(asked.slice(-2)).toEqual([true, false]);
   });
 });
 
@@ -364,7 +389,7 @@ describe('a database that has gone back by a turn', () => {
           inTurn = state.hasSeen;
           return undefined;
         },
-        seen,
+        () => seen,
       );
       return [(await database.readState(seen)).hasSeen, (await database.get([], seen)).hasSeen, inTurn];
     };

@@ -2,10 +2,11 @@ import { dotText } from '@meridian/core/causality/dot';
 import { isLive, type Sibling, type VersionedRecord } from '@meridian/core/causality/record';
 import { covers, EMPTY_VECTOR, type VersionVector } from '@meridian/core/causality/version-vector';
 import type { RegisterState } from '@meridian/core/coordination/paxos/register';
-import { namespaceIdOf, type RecordKey, type StoreId } from '@meridian/core/ids';
+import { namespaceIdOf, type RecordKey, type StoreId, storeNameOf } from '@meridian/core/ids';
 import { decodeRecord as decode } from '@meridian/core/wire/record-codec';
 import { isRegisterBytes } from '@meridian/core/wire/register-codec';
 import { CATALOG_NAMESPACE } from '@meridian/server/node/catalog';
+import type { Store } from '@meridian/server/ports/store';
 import { InvariantBroken } from './invariant-broken.ts';
 import { isWhole, type Member } from './member.ts';
 import { RegisterOracle } from './register-oracle.ts';
@@ -129,7 +130,7 @@ export class Oracle implements StoreWatcher {
 
   /** What was durable on this disk alone goes with it: that is what the level promises, and no more. */
   onWipe(lost: Member, holdersOf: (key: RecordKey) => readonly Member[]): void {
-    if (lost.process) this.lostStores.add(lost.process.store.id);
+    if (lost.process) for (const id of idsOf(lost.process.store)) this.lostStores.add(id);
     this.registers.onLost(lost);
     for (const [name, { key, dot }] of this.#byName) {
       const isElsewhere = holdersOf(key).some(
@@ -244,6 +245,11 @@ export class Oracle implements StoreWatcher {
       );
     }
   }
+}
+
+/** Those it had before are among its positions. */
+function idsOf({ id, positions }: Store): readonly StoreId[] {
+  return [id, ...positions.keys()].filter((other) => storeNameOf(other) === storeNameOf(id));
 }
 
 function recordOf(member: Member, key: RecordKey): VersionedRecord {

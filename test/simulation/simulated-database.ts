@@ -9,11 +9,11 @@ import {
 import type { FlushChanges } from '@meridian/server/adapters/flush';
 import type {
   FoundState,
+  LatestTurn,
   SharedDatabase,
   SharedRows,
   SharedState,
   TurnDecision,
-  TurnMark,
 } from '@meridian/server/adapters/shared/shared-database';
 import type { CancelTimer, Clock } from '@meridian/server/ports/clock';
 import type { Random } from '@meridian/server/ports/random';
@@ -24,6 +24,7 @@ import {
   type StoredRow,
   StoreFailedError,
   type StoreFigures,
+  type TurnMark,
 } from '@meridian/server/ports/store';
 import { Image, page } from './image.ts';
 
@@ -65,6 +66,8 @@ export class SimulatedServer {
   /** Share of turns, 0 to 1, whose connection breaks: before the commit was asked for, or while it is being made. */
   breakShare = 0;
   slowness = 1;
+  /** Goes up whenever all connections break. */
+  connections = 0;
   readonly #clock: ServerClock;
   readonly #bugs: DatabaseBugs;
   readonly #queue: Turn[] = [];
@@ -138,6 +141,7 @@ export class SimulatedServer {
   }
 
   #breakAll(): void {
+    this.connections += 1;
     for (const turn of this.#queue.splice(0)) turn.isOver = true;
     if (this.#holder) this.release(this.#holder);
   }
@@ -225,6 +229,8 @@ export class SimulatedDatabase implements SharedDatabase {
   readonly #bugs: DatabaseBugs;
   /** Those that have not asked for their commit. */
   readonly #turns = new Set<Turn>();
+  /** That of the last turn that was tried; `undefined` where it broke. */
+  #connection: number | undefined;
 
   constructor(server: SimulatedServer, clock: Clock, random: Random, isNew: boolean, bugs: DatabaseBugs) {
     this.#server = server;
@@ -241,11 +247,11 @@ export class SimulatedDatabase implements SharedDatabase {
     this.#turns.clear();
   }
 
-  async transact(keys: readonly RecordKey[], decide: TurnDecision, seen: TurnMark): Promise<SharedState> {
+  async transact(keys: readonly RecordKey[], decide: TurnDecision, latest: LatestTurn): Promise<SharedState> {
     const startedAtMs = this.#clock.monotonicMs();
     for (;;) {
       await this.#wait(TRIP_MS);
-      const state = this.#server.isDown ? undefined : await this.#attempt(keys, decide, seen);
+      const state = this.#server.isDown ? undefined : await this.#attempt(keys, decide, latest);
       if (state) return state;
       if (this.#clock.monotonicMs() - startedAtMs > PATIENCE_MS)
         throw new StoreFailedError('the database cannot be reached');
@@ -254,7 +260,15 @@ export class SimulatedDatabase implements SharedDatabase {
   }
 
   /** Nothing where the turn was undone. */
-  async #attempt(keys: readonly RecordKey[], decide: TurnDecision, seen: TurnMark): Promise<SharedState | undefined> {
+  async #attempt(
+    keys: readonly RecordKey[],
+    decide: TurnDecision,
+    latest: LatestTurn,
+  ): Promise<SharedState | undefined> {
+    const connection = this.#server.connections;
+    const seen = await latest(connection !== this.#connection);
+    if (connection !== this.#server.connections) return undefined;
+    this.#connection = connection;
     const turn = await this.#granted();
     if (!turn) return undefined;
     try {
@@ -367,7 +381,9 @@ export class SimulatedDatabase implements SharedDatabase {
   }
 
   #breaks(): boolean {
-    return this.#server.breakShare > 0 && this.#share() < this.#server.breakShare;
+    const breaks = this.#server.breakShare > 0 && this.#share() < this.#server.breakShare;
+    if (breaks) this.#connection = undefined;
+    return breaks;
   }
 
   #share(): number {

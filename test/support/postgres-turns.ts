@@ -1,7 +1,7 @@
 import type { RecordKey, StoreId } from '@meridian/core/ids';
 import { Flush, type FlushRequest } from '@meridian/server/adapters/flush';
-import type { SharedDatabase, SharedState, TurnMark } from '@meridian/server/adapters/shared/shared-database';
-import type { RecordWrite } from '@meridian/server/ports/store';
+import type { SharedDatabase, SharedState } from '@meridian/server/adapters/shared/shared-database';
+import type { RecordWrite, TurnMark } from '@meridian/server/ports/store';
 
 /** Of who has seen nothing of the store yet. */
 export const NOTHING_SEEN: TurnMark = { id: '' as StoreId, version: 0, turn: '' };
@@ -38,7 +38,7 @@ export function change(
       if (request.hasFailed) throw request.result;
       return flush.changes();
     },
-    NOTHING_SEEN,
+    () => NOTHING_SEEN,
   );
 }
 

@@ -13,6 +13,7 @@ const SHAPES_BY_VERSION: Readonly<Record<number, string>> = {
   3: 'e85ab988b0b398db31018c52c751dbeaf3f38702bf5bf66e63da9c0d7ec06443',
   4: 'ae4165eb23f7343479c2e9d8600d4ab98e50eb1e05a784ffae53235555b6a00a',
   5: '66199d2149b00727bbdb5a3c3e493347b70cf85a6c95fc2824eeda3157181267',
+  6: '5e9c98fd6348553e460f8619fa6dac6f37deeff70d93e896d05a231d18677f78',
 };
 
 describe('the wire', () => {
@@ -40,6 +41,7 @@ describe('the wire', () => {
       wire.registerResult,
       wire.changeResult,
       wire.consultResult,
+      wire.latestResult,
     ]) {
       expect(wire.wireShapes()).toContain(shape.name);
     }
@@ -153,7 +155,7 @@ describe('what is no message', () => {
       [0],
       1.5,
       -1,
-      9,
+      20,
       Number.NaN,
       Number.POSITIVE_INFINITY,
       {},

@@ -71,6 +71,7 @@ export const FETCH = 5;
 export const REGISTER = 6;
 export const CHANGE = 7;
 export const CONSULT = 8;
+export const LATEST = 9;
 
 /** Record key, what the session must have covered. -> record, store, whether it may count in a quorum, staleness. */
 const read = tuple(only(READ), recordKey, nullable(vector));
@@ -115,7 +116,10 @@ const change = tuple(
 /** A linearizable read of a register, passed on. */
 const consult = tuple(only(CONSULT), recordKey);
 
-const call = oneOf([read, merge, write, scan, status, fetch, register, change, consult]);
+/** To a node that shares the store. -> of the latest turn that it has heard of: the store, version, name. */
+const latest = tuple(only(LATEST));
+
+const call = oneOf([read, merge, write, scan, status, fetch, register, change, consult, latest]);
 export type Call = ValueOf<typeof call>;
 
 export const readResult = tuple(nullable(bytes), storeId, flag, nullable(whole));
@@ -144,6 +148,7 @@ export const consultResult = tuple(storeId, bytes, whole, whole, whole);
 /** Records, bytes used, sequence. */
 export const statusResult = tuple(whole, whole, sequence);
 export const fetchResult = rows;
+export const latestResult = tuple(storeId, whole, turnName);
 
 /** Id for the answer, request id for the logs, time left in ms, call. */
 const request = tuple(only(REQUEST), whole, requestId, whole, call);
@@ -192,6 +197,7 @@ export type ChangeCall = ValueOf<typeof change>;
 export type ChangeResult = ValueOf<typeof changeResult>;
 export type ConsultCall = ValueOf<typeof consult>;
 export type ConsultResult = ValueOf<typeof consultResult>;
+export type LatestResult = ValueOf<typeof latestResult>;
 
 /** @throws MalformedBytes where `value` is no message of this protocol. */
 export function checkMessage(value: unknown): Message {
@@ -211,6 +217,7 @@ export function wireShapes(): string {
     registerResult,
     changeResult,
     consultResult,
+    latestResult,
   ]
     .map((shape) => shape.name)
     .join('\n');

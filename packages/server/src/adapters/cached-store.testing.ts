@@ -24,6 +24,8 @@ export class HeldStore extends SimulatedStore {
     refresh: () => Promise.resolve(),
     notice: () => undefined,
     onChange: () => undefined,
+    latest: { id: 'us-1.0123456789abcdef' as StoreId, version: 0, turn: '' },
+    onReconnected: () => undefined,
     onRegressed: (listener) => {
       this.#onRegressed = listener;
     },

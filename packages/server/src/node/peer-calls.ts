@@ -9,6 +9,7 @@ import type { Operations } from './operations.ts';
 import type { Reads } from './reads.ts';
 import type { Acceptors } from './registers/acceptors.ts';
 import type { RegisterRequests } from './registers/register-requests.ts';
+import type { Siblings } from './siblings.ts';
 import type { Writes } from './writes.ts';
 
 export interface CallTargets {
@@ -19,6 +20,7 @@ export interface CallTargets {
   readonly acceptors: Acceptors;
   readonly registerRequests: RegisterRequests;
   readonly namespaces: Namespaces;
+  readonly siblings: Siblings;
 }
 
 const NO_KEYS: readonly RecordKey[] = [];
@@ -81,7 +83,7 @@ export class PeerCalls {
   }
 
   #answer(from: NodeName, requestId: string, timeoutMs: number, call: wire.Call): Promise<unknown> {
-    const { reads, writes, listing, operations, acceptors, registerRequests } = this.#targets;
+    const { reads, writes, listing, operations, acceptors, registerRequests, siblings } = this.#targets;
     switch (call[0]) {
       case wire.READ:
         return reads.onCall(call, timeoutMs);
@@ -101,6 +103,8 @@ export class PeerCalls {
         return registerRequests.onChange(call, requestId, timeoutMs);
       case wire.CONSULT:
         return registerRequests.onConsult(call, requestId, timeoutMs);
+      case wire.LATEST:
+        return siblings.onLatest();
     }
   }
 

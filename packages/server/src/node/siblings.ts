@@ -1,7 +1,13 @@
-import { COMMITTED, type Committed } from '@meridian/core/wire/messages';
-import type { CommitNotice, StoredRow } from '../ports/store.ts';
+import { MeridianError } from '@meridian/core/wire/errors';
+import { COMMITTED, type Committed, LATEST, type LatestResult, latestResult } from '@meridian/core/wire/messages';
+import type { CommitNotice, StoredRow, TurnMark } from '../ports/store.ts';
 import type { Transport } from '../ports/transport.ts';
 import type { NodeState } from './node-state.ts';
+import type { Peer } from './peers.ts';
+
+/** How long a sibling is waited for that is asked for its latest turn, and how often it is asked: writes wait for it. */
+const ASK_MS = 100;
+const ASKS_MAX = 3;
 
 /**
  * Nodes that share a store tell one another what they have committed, so that each knows within a message's time what its
@@ -17,7 +23,35 @@ export class Siblings {
   }
 
   start(): void {
-    this.#state.store.shared?.onChange((notice) => this.#tell(notice));
+    const { shared } = this.#state.store;
+    shared?.onChange((notice) => this.#tell(notice));
+    shared?.onReconnected(() => this.#askForLatest());
+  }
+
+  /** Of those that can be reached. */
+  async #askForLatest(): Promise<readonly TurnMark[]> {
+    const up = this.#state.peers.siblings().filter(({ isUp }) => isUp);
+    const told = await Promise.all(up.map((peer) => this.#latestOf(peer)));
+    return told.filter((mark) => mark !== undefined);
+  }
+
+  async #latestOf({ node }: Peer): Promise<TurnMark | undefined> {
+    for (let asked = 0; asked < ASKS_MAX; asked++) {
+      try {
+        const [id, version, turn] = await this.#state.calls.call(node, 'latest', ASK_MS, [LATEST], latestResult);
+        return { id, version, turn };
+      } catch {
+        // It is asked again, or not at all: a sibling that is missing must not keep the others from writing.
+      }
+    }
+    return undefined;
+  }
+
+  /** @throws MeridianError where the store is this node's alone */
+  async onLatest(): Promise<LatestResult> {
+    const latest = this.#state.store.shared?.latest;
+    if (!latest) throw new MeridianError('REPLICA_UNAVAILABLE', 'this node shares its store with no other');
+    return [latest.id, latest.version, latest.turn];
   }
 
   #tell({ store, from, upTo, rows, changesState, turn }: CommitNotice): void {

@@ -125,7 +125,7 @@ export function wireNode(parts: NodeParts): Wiring {
   const purge = new Purge(store, clock, log);
   const peerCalls = new PeerCalls(
     state,
-    { reads, writes, listing, operations, acceptors, registerRequests, namespaces },
+    { reads, writes, listing, operations, acceptors, registerRequests, namespaces, siblings },
     lifecycle,
   );
   const peerMessages = new PeerMessages(state, { gossip, shipper, following, news, siblings }, lifecycle);

@@ -140,6 +140,24 @@ export interface Shared {
    * a standby that lagged): updates fail until `renewId`.
    */
   onRegressed(listener: (seen: Sequence) => void): void;
+  /** The latest transaction that this process has heard of, by whomever. */
+  readonly latest: TurnMark;
+  /**
+   * Where the connection was lost that writes, the database may have gone back meanwhile, behind what only other nodes have
+   * heard of. So the next write waits for `ask`, which resolves to what those say that can be reached, and never rejects.
+   */
+  onReconnected(ask: () => Promise<readonly TurnMark[]>): void;
+}
+
+/**
+ * Which transaction a state is of. A database that has gone back gives out the same versions anew, so the version alone does
+ * not tell: the turn's own name does, which no other has.
+ */
+export interface TurnMark {
+  readonly id: StoreId;
+  /** One more with each transaction that changed anything. */
+  readonly version: number;
+  readonly turn: string;
 }
 
 export interface CommitNotice {

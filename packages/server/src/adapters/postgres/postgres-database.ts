@@ -7,14 +7,15 @@ import {
   type RowPage,
   StoreFailedError,
   type StoreFigures,
+  type TurnMark,
 } from '../../ports/store.ts';
 import type {
   FoundState,
+  LatestTurn,
   SharedDatabase,
   SharedRows,
   SharedState,
   TurnDecision,
-  TurnMark,
 } from '../shared/shared-database.ts';
 import { newCounters, type PostgresCounters, type PostgresFigures } from './counters.ts';
 import { type Opening, openStore } from './opening.ts';
@@ -89,8 +90,8 @@ class OpenDatabase implements PostgresDatabase {
     this.#schema = schema;
   }
 
-  transact(keys: readonly RecordKey[], decide: TurnDecision, seen: TurnMark): Promise<SharedState> {
-    return this.#whileOpen(() => this.#turns.take(keys, decide, seen));
+  transact(keys: readonly RecordKey[], decide: TurnDecision, latest: LatestTurn): Promise<SharedState> {
+    return this.#whileOpen(() => this.#turns.take(keys, decide, latest));
   }
 
   get(keys: readonly RecordKey[], seen: TurnMark): Promise<SharedRows> {

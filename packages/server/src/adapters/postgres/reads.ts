@@ -7,8 +7,9 @@ import {
   type RowPage,
   type StoredRow,
   StoreFailedError,
+  type TurnMark,
 } from '../../ports/store.ts';
-import type { FoundState, SharedRows, TurnMark } from '../shared/shared-database.ts';
+import type { FoundState, SharedRows } from '../shared/shared-database.ts';
 import { byteaArray } from './binary-array.ts';
 import { clientConfig } from './client-config.ts';
 import type { PostgresCounters } from './counters.ts';

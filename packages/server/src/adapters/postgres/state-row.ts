@@ -1,6 +1,6 @@
 import type { Sequence, StoreId } from '@meridian/core/ids';
-import type { FollowPosition } from '../../ports/store.ts';
-import type { FoundState, TurnMark } from '../shared/shared-database.ts';
+import type { FollowPosition, TurnMark } from '../../ports/store.ts';
+import type { FoundState } from '../shared/shared-database.ts';
 import { PostgresFailure } from './failures.ts';
 import type { Answer } from './session.ts';
 

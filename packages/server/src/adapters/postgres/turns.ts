@@ -1,9 +1,9 @@
 import type { RecordKey } from '@meridian/core/ids';
 import type { Clock } from '../../ports/clock.ts';
 import type { Random } from '../../ports/random.ts';
-import { type StoredRow, StoreFailedError } from '../../ports/store.ts';
+import { type StoredRow, StoreFailedError, type TurnMark } from '../../ports/store.ts';
 import type { FlushChanges } from '../flush.ts';
-import type { SharedState, SharedTurn, TurnDecision, TurnMark } from '../shared/shared-database.ts';
+import type { LatestTurn, SharedState, SharedTurn, TurnDecision } from '../shared/shared-database.ts';
 import { bigintArray, byteaArray } from './binary-array.ts';
 import type { PostgresCounters } from './counters.ts';
 import { failureOf, PostgresFailure } from './failures.ts';
@@ -70,6 +70,8 @@ export class Turns {
   #attempts = 0;
   readonly #stateRow = new StateRow();
   #session: Session | undefined;
+  /** That of the last turn. */
+  #lastTried: Session | undefined;
   #tail: Promise<unknown> = Promise.resolve();
 
   constructor(options: TurnsOptions) {
@@ -78,8 +80,8 @@ export class Turns {
   }
 
   /** @throws StoreFullError, StoreFailedError, or what `decide` throws */
-  take(keys: readonly RecordKey[], decide: TurnDecision, seen: TurnMark): Promise<SharedState> {
-    const turn = this.#tail.then(() => this.#takeNow(keys, decide, seen));
+  take(keys: readonly RecordKey[], decide: TurnDecision, latest: LatestTurn): Promise<SharedState> {
+    const turn = this.#tail.then(() => this.#takeNow(keys, decide, latest));
     this.#tail = turn.catch(() => undefined);
     return turn;
   }
@@ -90,13 +92,13 @@ export class Turns {
     await this.#session?.end(this.#options.clock).catch(() => undefined);
   }
 
-  async #takeNow(keys: readonly RecordKey[], decide: TurnDecision, seen: TurnMark): Promise<SharedState> {
+  async #takeNow(keys: readonly RecordKey[], decide: TurnDecision, latest: LatestTurn): Promise<SharedState> {
     const { patience, counters } = this.#options;
     counters.turns++;
     const bytes = keys.map(keyBytes);
     try {
       return await patience.retry(
-        () => this.#tryOrFindOut(bytes, decide, seen),
+        () => this.#tryOrFindOut(bytes, decide, latest),
         () => counters.retries++,
       );
     } catch (error) {
@@ -105,9 +107,9 @@ export class Turns {
     }
   }
 
-  async #tryOrFindOut(keys: readonly Uint8Array[], decide: TurnDecision, seen: TurnMark): Promise<SharedState> {
+  async #tryOrFindOut(keys: readonly Uint8Array[], decide: TurnDecision, latest: LatestTurn): Promise<SharedState> {
     try {
-      return await this.#try(keys, decide, seen);
+      return await this.#try(keys, decide, latest);
     } catch (error) {
       if (!(error instanceof Doubt)) throw error;
       this.#options.counters.doubts++;
@@ -118,8 +120,10 @@ export class Turns {
     }
   }
 
-  async #try(keys: readonly Uint8Array[], decide: TurnDecision, seen: TurnMark): Promise<SharedState> {
+  async #try(keys: readonly Uint8Array[], decide: TurnDecision, latest: LatestTurn): Promise<SharedState> {
     const session = await this.#connected();
+    const seen = await latest(session !== this.#lastTried);
+    this.#lastTried = session;
     try {
       const turn = await this.#begin(session, keys, seen);
       const changes = decideOn(turn, decide);

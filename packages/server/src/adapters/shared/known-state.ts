@@ -1,5 +1,6 @@
 import { NO_SEQUENCE, type Sequence } from '@meridian/core/ids';
-import type { FoundState, SharedRows, SharedState, TurnMark } from './shared-database.ts';
+import type { TurnMark } from '../../ports/store.ts';
+import type { FoundState, SharedRows, SharedState } from './shared-database.ts';
 
 export interface KnownStateOptions {
   readonly state: SharedState;

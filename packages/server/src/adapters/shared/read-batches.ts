@@ -1,6 +1,6 @@
 import type { RecordKey } from '@meridian/core/ids';
-import { type StoredRow, StoreFailedError } from '../../ports/store.ts';
-import type { SharedDatabase, SharedRows, TurnMark } from './shared-database.ts';
+import { type StoredRow, StoreFailedError, type TurnMark } from '../../ports/store.ts';
+import type { SharedDatabase, SharedRows } from './shared-database.ts';
 
 /** Of one statement. */
 const KEYS_MAX = 256;

@@ -1,17 +1,6 @@
-import type { RecordKey, Sequence, StoreId } from '@meridian/core/ids';
-import type { ChangesPage, PageLimits, RowPage, StoredRow, StoreFigures } from '../../ports/store.ts';
+import type { RecordKey, Sequence } from '@meridian/core/ids';
+import type { ChangesPage, PageLimits, RowPage, StoredRow, StoreFigures, TurnMark } from '../../ports/store.ts';
 import type { FlushChanges, RowSource, StoreState } from '../flush.ts';
-
-/**
- * Which turn a state is of. A database that has gone back gives out the same versions anew, so the version alone does not
- * tell: the turn's own name does, which no other has.
- */
-export interface TurnMark {
-  readonly id: StoreId;
-  /** One more with each transaction that changed anything. */
-  readonly version: number;
-  readonly turn: string;
-}
 
 /** A store's state as its database has it. */
 export interface SharedState extends StoreState, TurnMark {}
@@ -45,6 +34,12 @@ export interface SharedRows extends TurnMark, Found {
 export type TurnDecision = (turn: SharedTurn) => FlushChanges | undefined;
 
 /**
+ * The latest turn that the one who asks has heard of. Asked for whenever a turn is tried; `isReconnected` where no turn has
+ * been tried on this connection yet, so that others may be asked first.
+ */
+export type LatestTurn = (isReconnected: boolean) => TurnMark | Promise<TurnMark>;
+
+/**
  * The database under a store that several nodes share. All that writes takes turns: one transaction at a time has the store
  * to itself, over all nodes, from before it reads until it is durable. So sequences are given out in the order of commits,
  * and who sees one sees all below it.
@@ -62,7 +57,7 @@ export interface SharedDatabase {
    * Resolves once the outcome is certain, also where the connection broke during the commit: with the state after it.
    * @throws StoreFullError, StoreFailedError: nothing of it remains, unless `isDoubtful`
    */
-  transact(keys: readonly RecordKey[], decide: TurnDecision, seen: TurnMark): Promise<SharedState>;
+  transact(keys: readonly RecordKey[], decide: TurnDecision, latest: LatestTurn): Promise<SharedState>;
   /** What is committed under these keys, in one statement. */
   get(keys: readonly RecordKey[], seen: TurnMark): Promise<SharedRows>;
   scan(from: RecordKey, to: RecordKey, limits: PageLimits): Promise<RowPage>;

@@ -214,6 +214,37 @@ describe('a turn that the database has lost', () => {
       expect(one.regressed).toEqual([lost]);
     }));
 
+  it('is missed by a node that has not heard of it, where the other says so before the next turn', () =>
+    onTwoNodes(async ({ time, server, one, other }) => {
+      let asked = 0;
+      other.store.shared.onReconnected(() => {
+        asked += 1;
+        return Promise.resolve([one.store.shared.latest]);
+      });
+      await put(other.store, 'kept', A);
+      await put(other.store, 'kept too', D);
+      expect(asked).toBe(1);
+      await time.sleep(250);
+      await one.store.shared.refresh();
+      await put(one.store, 'lost', B);
+      server.failOver();
+      expect(await failureOf(put(other.store, 'other', C))).toBeInstanceOf(StoreFailedError);
+      expect(asked).toBe(2);
+      expect(other.regressed).toHaveLength(1);
+    }));
+
+  it('is no matter where it is of an id that the store had before', () =>
+    onTwoNodes(async ({ one, other }) => {
+      await put(one.store, 'one', A);
+      const former = one.store.shared.latest;
+      await one.store.renewId();
+      await other.store.shared.refresh();
+      other.store.shared.onReconnected(() => Promise.resolve([{ ...former, version: 99 }]));
+      await put(other.store, 'other', C);
+      expect(other.regressed).toEqual([]);
+      expect(other.store.shared.latest.id).toBe(one.store.id);
+    }));
+
   it('is told to who listens only after it was missed', () =>
     onTwoNodes(async ({ time, server, one, connect }) => {
       await put(one.store, 'kept', A);

@@ -22,13 +22,14 @@ import {
   type StoredRow,
   StoreFailedError,
   type StoreFigures,
+  type TurnMark,
 } from '../../ports/store.ts';
 import { noted, noteReplaced, renewed, withoutPositions } from '../amendments.ts';
 import type { FlushChanges } from '../flush.ts';
 import { CommitLine } from './commit-line.ts';
 import { KnownState } from './known-state.ts';
 import { ReadBatches } from './read-batches.ts';
-import type { FoundState, SharedDatabase, SharedRows, SharedState, TurnMark } from './shared-database.ts';
+import type { FoundState, SharedDatabase, SharedRows, SharedState } from './shared-database.ts';
 import { TurnQueue } from './turn-queue.ts';
 
 const ID_LENGTH = 16;
@@ -67,6 +68,7 @@ export class SharedStore implements Store {
   readonly #known: KnownState;
   /** What the turn under way has found. */
   #found: TurnMark;
+  #whatOthersSay: () => Promise<readonly TurnMark[]> = () => Promise.resolve([]);
   #refreshing: Promise<void> | undefined;
   #refreshNext: Promise<void> | undefined;
   #cancelPoll: CancelTimer = () => {};
@@ -92,6 +94,7 @@ export class SharedStore implements Store {
       database,
       clock,
       seen: () => this.#known.seen,
+      askOthers: () => this.#askOthers(),
       onTurn: (state) => this.#onTurn(state),
       onDone: (state, changes) => this.#onDone(state, changes),
     });
@@ -106,7 +109,14 @@ export class SharedStore implements Store {
       (commit) => this.#tell(commit),
       () => this.#onGap(),
     );
+    const known = this.#known;
     this.shared = {
+      get latest() {
+        return known.seen;
+      },
+      onReconnected: (ask) => {
+        this.#whatOthersSay = ask;
+      },
       refresh: () => this.#refresh(),
       notice: (notice) => this.#onNotice(notice),
       onChange: (listener) => this.#changeListeners.push(listener),
@@ -220,6 +230,12 @@ export class SharedStore implements Store {
     const sent = isSmall(rows) ? rows : undefined;
     const notice = { store, from: before.sequence, upTo, rows: sent, changesState, turn };
     for (const listener of this.#changeListeners) this.#guard(() => listener(notice));
+  }
+
+  /** What is said of the store under another id is found in the database. */
+  async #askOthers(): Promise<void> {
+    const { id } = this.#known.seen;
+    for (const mark of await this.#whatOthersSay()) if (mark.id === id) this.#known.see(mark);
   }
 
   /** From where a store was renewed that had gone back it holds other rows than were told of. */

@@ -117,7 +117,8 @@ function setting() {
   const database = new HeldDatabase();
   const heard = { id: 'eu-1.0123456789abcdef' as StoreId, version: 0, turn: 'none' };
   const seen = () => heard;
-  const queue = new TurnQueue({ database, clock, seen, onTurn: () => true, onDone: () => undefined });
+  const askOthers = () => Promise.resolve();
+  const queue = new TurnQueue({ database, clock, seen, askOthers, onTurn: () => true, onDone: () => undefined });
   const outcomes = { made: 0, failures: [] as unknown[] };
   const watch = (promise: Promise<unknown>): void =>
     void promise.then(

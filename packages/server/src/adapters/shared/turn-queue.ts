@@ -1,9 +1,9 @@
 import type { RecordKey } from '@meridian/core/ids';
 import type { CancelTimer, Clock } from '../../ports/clock.ts';
-import { type Decide, StoreFailedError } from '../../ports/store.ts';
+import { type Decide, StoreFailedError, type TurnMark } from '../../ports/store.ts';
 import type { Amendment } from '../amendments.ts';
 import { FLUSH_KEYS_MAX, Flush, type FlushChanges, type FlushRequest } from '../flush.ts';
-import type { FoundState, SharedDatabase, SharedState, SharedTurn, TurnMark } from './shared-database.ts';
+import type { FoundState, SharedDatabase, SharedState, SharedTurn } from './shared-database.ts';
 
 interface Request extends FlushRequest {
   readonly resolve: (result: never) => void;
@@ -15,6 +15,8 @@ export interface TurnQueueOptions {
   readonly clock: Clock;
   /** The latest turn that this node has heard of. */
   readonly seen: () => TurnMark;
+  /** Resolves once `seen` has all that other nodes say they have heard of. Never rejects. */
+  readonly askOthers: () => Promise<void>;
   /** Looks at the state that a turn has found; says whether records may be written on top of it. */
   readonly onTurn: (state: FoundState) => boolean;
   /** Called once a turn is durable, before those who asked are told. `changes`: nothing where it wrote nothing. */
@@ -154,7 +156,7 @@ export class TurnQueue {
     const taken = this.#take();
     const keys = [...taken.keys];
     let { requests } = taken;
-    const { database, clock, seen, onDone } = this.#options;
+    const { database, clock, seen, askOthers, onDone } = this.#options;
     const beganAtMs = clock.monotonicMs();
     let changes: FlushChanges | undefined;
     let bytesPerKey: number | undefined;
@@ -168,25 +170,27 @@ export class TurnQueue {
       bytesPerKey = bytesPerKeyOf(turn, keys, requests, changes);
       return changes;
     };
-    database.transact(keys, decide, seen()).then(
-      (state) => {
-        onDone(state, changes);
-        for (const request of requests) settle(request);
-        this.#learn(keys.length, bytesPerKey);
-        this.#ended(requests.length);
-      },
-      (failure: unknown) => {
-        if (failure instanceof HeardOfMore) {
-          this.#putBack(requests);
+    database
+      .transact(keys, decide, (isReconnected) => (isReconnected ? askOthers().then(seen) : seen()))
+      .then(
+        (state) => {
+          onDone(state, changes);
+          for (const request of requests) settle(request);
+          this.#learn(keys.length, bytesPerKey);
+          this.#ended(requests.length);
+        },
+        (failure: unknown) => {
+          if (failure instanceof HeardOfMore) {
+            this.#putBack(requests);
+            this.#ended(0);
+            return;
+          }
+          for (const request of requests) request.reject(failure);
+          this.#learn(keys.length, bytesPerKey);
+          if (failure instanceof StoreFailedError) this.#onStoreFailed(failure, clock.monotonicMs() - beganAtMs);
           this.#ended(0);
-          return;
-        }
-        for (const request of requests) request.reject(failure);
-        this.#learn(keys.length, bytesPerKey);
-        if (failure instanceof StoreFailedError) this.#onStoreFailed(failure, clock.monotonicMs() - beganAtMs);
-        this.#ended(0);
-      },
-    );
+        },
+      );
   }
 
   /**
