@@ -1,3 +1,5 @@
+import { MERGE, REQUEST } from '@meridian/core/wire/messages';
+import { isNews, isPrepare } from '@meridian/server/node/register-messages.testing';
 import { isWhole, type Member } from './member.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
@@ -7,24 +9,28 @@ import { SimulatedDisk } from './simulated-store.ts';
 
 const HOUR_MS = 3_600_000;
 
+/** What goes wrong more often than else: lost disks, or writes that come to a minority of their replicas only. */
+export type Leaning = 'disks' | 'minorities' | undefined;
+
 /** What goes wrong in a run, at random times, until `stop`. */
 export class Faults {
   readonly #cluster: SimulatedCluster;
   readonly #random: SeededRandom;
   readonly #tell: (line: string) => void;
-  readonly #isOfDisks: boolean;
+  readonly #leaning: Leaning;
   readonly #onWipe: (member: Member) => void;
   #isOver = false;
+  #isStaged = false;
 
-  /** `onWipe` is told before the disk is gone. `isOfDisks`: mostly disks are lost. */
+  /** `onWipe` is told before the disk is gone. */
   constructor(
     cluster: SimulatedCluster,
     random: SeededRandom,
     tell: (line: string) => void,
     onWipe: (member: Member) => void,
-    isOfDisks: boolean,
+    leaning: Leaning,
   ) {
-    this.#isOfDisks = isOfDisks;
+    this.#leaning = leaning;
     this.#onWipe = onWipe;
     this.#cluster = cluster;
     this.#random = random;
@@ -40,8 +46,14 @@ export class Faults {
   }
 
   #one(): void {
-    if (this.#isOfDisks && this.#random.chance(0.5)) {
-      this.#wipe();
+    if (this.#isStaged) return;
+    if (this.#leaning === 'disks' && this.#random.chance(0.5)) {
+      if (this.#random.chance(0.5)) this.#wipe();
+      else this.#stage(this.#wipeOfOneUnheard());
+      return;
+    }
+    if (this.#leaning === 'minorities' && this.#random.chance(0.3)) {
+      this.#stage(this.#writesUnheard());
       return;
     }
     const kinds = [
@@ -172,28 +184,80 @@ export class Faults {
   #wipe(): void {
     const member = this.#random.pick(this.#cluster.members.filter(({ disk }) => disk instanceof SimulatedDisk));
     if (!this.#cluster.members.every(isWhole)) return;
-    this.#tell(`wipe ${member.name}`);
-    this.#onWipe(member);
-    this.#cluster.replaceDisk(member);
+    this.#lose(member);
     // Sometimes the new one hears of others first, and of one only later.
     const other = this.#random.pick(this.#cluster.members);
     if (other !== member && this.#random.chance(0.4)) {
       this.#tell(`split ${member.name} from ${other.name}`);
       this.#cutBoth(member, other);
     }
-    this.#restartWithin(member, this.#isOfDisks ? 300 : 3_000);
-    void this.#cutOffOnceFilled(member).catch(() => undefined);
+    this.#restartWithin(member, this.#leaning === 'disks' ? 300 : 3_000);
+    const others = this.#cluster.members.filter((candidate) => candidate !== member);
+    void this.#cutOffOnceFilled(member, others).catch(() => undefined);
+  }
+
+  #lose(member: Member): void {
+    this.#tell(`wipe ${member.name}`);
+    this.#onWipe(member);
+    this.#cluster.replaceDisk(member);
+  }
+
+  /** Nothing else goes wrong before it has come to its end. */
+  #stage(play: Promise<void>): void {
+    this.#isStaged = true;
+    const end = () => {
+      this.#isStaged = false;
+    };
+    play.then(end, end);
+  }
+
+  /** For a while what one node writes comes to no other: who reads it there has seen what a majority may not have. */
+  async #writesUnheard(): Promise<void> {
+    const { network, members, time } = this.#cluster;
+    const writing = this.#random.pick(members);
+    this.#tell(`what ${writing.name} writes comes to no other`);
+    network.isLost = (from, _to, message) =>
+      from === writing.name && (isNews(message) || (message[0] === REQUEST && message[4][0] === MERGE));
+    await time.sleep(this.#random.between(200, 2_000));
+    network.isLost = () => false;
+  }
+
+  /**
+   * For a while one node's promises to itself reach nobody, and nobody hears from another what was chosen. Then the disk of
+   * that other is lost, and the new one hears of the promises before it hears of what was accepted below them; and from the
+   * one alone that accepted it.
+   */
+  async #wipeOfOneUnheard(): Promise<void> {
+    const { network, members, time } = this.#cluster;
+    const lost = this.#random.pick(members.filter(({ disk }) => disk instanceof SimulatedDisk));
+    const promising = this.#random.pick(members.filter((member) => member !== lost));
+    const others = members.filter((member) => member !== lost && member !== promising);
+    if (!members.every(isWhole)) return;
+    this.#tell(`${promising.name} asks for promises unheard, and ${lost.name} says unheard what is chosen`);
+    network.isLost = (from, to, message) =>
+      (from === promising.name && isPrepare(message)) ||
+      (from === lost.name && (isNews(message) || (to === promising.name && message[0] === REQUEST)));
+    await time.sleep(this.#random.between(200, 1_200));
+    network.isLost = () => false;
+    if (this.#isOver || !members.every(isWhole)) return;
+    for (const other of others) for (const one of [lost, promising]) this.#cutBoth(one, other);
+    this.#lose(lost);
+    this.#restartWithin(lost, 100);
+    await time.sleep(this.#random.between(500, 1_500));
+    if (this.#isOver) return;
+    for (const other of others) network.mend(lost.name, other.name);
+    await this.#cutOffOnceFilled(lost, others);
   }
 
   /** What a store has that is filled anew shows once those who had told it cannot be asked. */
-  async #cutOffOnceFilled(filled: Member): Promise<void> {
+  async #cutOffOnceFilled(filled: Member, candidates: readonly Member[]): Promise<void> {
     const { time, members } = this.#cluster;
     for (let tries = 0; !filled.process?.node.figures().isFilled; tries++) {
       if (tries > 400 || this.#isOver) return;
       await time.sleep(25);
     }
     if (this.#isOver || this.#random.chance(0.3)) return;
-    const alone = this.#random.pick(members.filter((member) => member !== filled));
+    const alone = this.#random.pick(candidates);
     this.#tell(`split ${alone.name} from all, once ${filled.name} is filled`);
     for (const other of members) if (other !== alone) this.#cutBoth(alone, other);
   }
@@ -247,6 +311,7 @@ export class Faults {
   async stop(): Promise<void> {
     this.#isOver = true;
     this.#cluster.network.weather = CALM;
+    this.#cluster.network.isLost = () => false;
     this.#cluster.network.heal();
     for (const member of this.#cluster.members) {
       mend(member);

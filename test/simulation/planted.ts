@@ -36,7 +36,7 @@ export const PLANTED: Readonly<Record<string, Planted>> = {
   'unbounded-window': inNode('unbounded-window', 60, 'what waits for a slow follower is bounded'),
   'expired-stays-visible': inNode('expired-stays-visible', 20, 'an expired value is hidden at once'),
   'call-carried-out-twice': inNode('call-carried-out-twice', 100, 'a message that comes twice writes once', 6),
-  'skip-write-back': inNode('skip-write-back', 200, 'a strong read is written back unless all agree', 143),
+  'skip-write-back': inNode('skip-write-back', 100, 'a strong read is written back unless all agree', 19),
   'answer-before-sync': inNode('answer-before-sync', 20, 'promises and acceptances are on disk before they are told'),
   'promise-forgotten-at-restart': inNode('promise-forgotten-at-restart', 20, 'a promise is on disk before it is told'),
   'ballot-check-skipped': inNode('ballot-check-skipped', 20, 'nothing is accepted below what was promised'),
@@ -59,9 +59,9 @@ export const PLANTED: Readonly<Record<string, Planted>> = {
   // Seeds in which disks are lost, most of all: every seventh.
   'recovered-by-ballot-check': inNode(
     'recovered-by-ballot-check',
-    4200,
+    840,
     'a wiped store takes in all that it may have accepted',
-    3997,
+    28,
     7,
   ),
   // Seeds in which nodes share a store: every fourth.

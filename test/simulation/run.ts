@@ -3,7 +3,7 @@ import type { Layout, LayoutRegion } from '@meridian/core/placement/layout';
 import { CHANGES, type Message } from '@meridian/core/wire/messages';
 import { NO_BUGS } from '@meridian/server/node/planted-bugs';
 import { Clients } from './clients.ts';
-import { Faults } from './faults.ts';
+import { Faults, type Leaning } from './faults.ts';
 import { InvariantBroken } from './invariant-broken.ts';
 import type { Member } from './member.ts';
 import { Oracle } from './oracle.ts';
@@ -78,6 +78,12 @@ function layoutFor(seed: number): Layout {
   };
 }
 
+/** Every seventh loses disks most of all; those whose clients want one key at level strong lose what is written to a minority. */
+function leaningOf(seed: number): Leaning {
+  if (seed % 7 === 0) return 'disks';
+  return seed % 4 === 3 ? 'minorities' : undefined;
+}
+
 /** One run: start, faults under load, heal, wait, check. Everything in it follows from `seed`. */
 export async function runSeed(seed: number, bugs: Bugs = NO_FAULTS_PLANTED): Promise<RunResult> {
   const run = new Run(seed, bugs);
@@ -112,7 +118,7 @@ class Run {
       random.fork(),
       (line) => this.#tell(line),
       (member) => this.#oracle.onWipe(member, (key) => this.#holdersOf(key)),
-      seed % 7 === 0,
+      leaningOf(seed),
     );
     this.#cluster.network.inspect = (from, to, message) => this.#inspect(from, to, message);
     this.#chaosMs = random.between(8_000, 20_000);

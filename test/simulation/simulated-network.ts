@@ -35,6 +35,8 @@ export class SimulatedNetwork {
   readonly #links = new Map<string, Link>();
   readonly #cut = new Set<string>();
   weather: Weather = CALM;
+  /** Messages that are lost whatever the weather is. */
+  isLost: (from: NodeName, to: NodeName, message: Message) => boolean = () => false;
   /** Sees every message that leaves a node, whether or not it arrives. */
   inspect: (from: NodeName, to: NodeName, message: Message) => void = () => undefined;
   delivered = 0;
@@ -91,6 +93,13 @@ export class SimulatedNetwork {
     for (const from of nodes) for (const to of nodes) if (from < to) this.#connectSoon(from, to);
   }
 
+  /** Both ways. */
+  mend(one: NodeName, other: NodeName): void {
+    this.#cut.delete(`${one}>${other}`);
+    this.#cut.delete(`${other}>${one}`);
+    this.#connectSoon(one, other);
+  }
+
   #isCut(from: NodeName, to: NodeName): boolean {
     return this.#cut.has(`${from}>${to}`);
   }
@@ -133,7 +142,7 @@ export class SimulatedNetwork {
     if (!link.isUp) return false;
     this.inspect(from, to, message);
     const { loss, duplication } = this.weather;
-    if (this.#isCut(from, to) || this.#random.chance(loss)) return true;
+    if (this.#isCut(from, to) || this.isLost(from, to, message) || this.#random.chance(loss)) return true;
     this.#deliverLater(link, from, to, message);
     if (this.#random.chance(duplication)) this.#deliverLater(link, from, to, message);
     return true;

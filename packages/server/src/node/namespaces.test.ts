@@ -1,7 +1,7 @@
 import { ANSWER, type Call, CHANGES, REQUEST } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { codeOf, onCluster, optionsOf, THREE_REGIONS } from './cluster.testing.ts';
-import { asks } from './strong.testing.ts';
+import { asks } from './register-messages.testing.ts';
 
 const NODES = ['us-1', 'eu-1', 'ap-1'] as const;
 

@@ -1,18 +1,9 @@
 import { MERGE, REQUEST } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { codeOf, optionsOf, type TestCluster, THREE_REGIONS, valuesOf } from './cluster.testing.ts';
+import { isAccept, isAnswer, isNews, isPrepare } from './register-messages.testing.ts';
 import type { WriteAnswer } from './service.ts';
-import {
-  EXACT,
-  isAccept,
-  isAnswer,
-  isNews,
-  isPrepare,
-  matching,
-  onStrongCluster,
-  type StrongClients,
-  strongOptions,
-} from './strong.testing.ts';
+import { EXACT, matching, onStrongCluster, type StrongClients, strongOptions } from './strong.testing.ts';
 
 const NODES = ['us-1', 'eu-1', 'ap-1'] as const;
 const inTurn = (at: number): string => NODES[at % NODES.length] as string;

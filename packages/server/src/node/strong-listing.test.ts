@@ -2,8 +2,9 @@ import { type Call, type Message, REGISTER, REQUEST, SCAN } from '@meridian/core
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../../../test/simulation/seeded-random.ts';
 import { codeOf, type TestCluster, THREE_REGIONS } from './cluster.testing.ts';
+import { isAccept, isNews } from './register-messages.testing.ts';
 import type { KeyRange, ListAnswer, RequestOptions } from './service.ts';
-import { EXACT, isAccept, isNews, onStrongCluster, type StrongClients, strongOptions } from './strong.testing.ts';
+import { EXACT, onStrongCluster, type StrongClients, strongOptions } from './strong.testing.ts';
 
 const NODES = ['us-1', 'eu-1', 'ap-1'] as const;
 const RELAXED = { level: 'eventual', isDefaultLevel: false } as const;

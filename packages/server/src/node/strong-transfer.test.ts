@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { codeOf, optionsOf, THREE_REGIONS } from './cluster.testing.ts';
 import { GONE, portableRecord } from './portable.testing.ts';
-import { EXACT, isAccept, isNews, onStrongCluster } from './strong.testing.ts';
+import { isAccept, isNews } from './register-messages.testing.ts';
+import { EXACT, onStrongCluster } from './strong.testing.ts';
 
 const NODES = ['us-1', 'eu-1', 'ap-1'] as const;
 const KEYS = Array.from({ length: 12 }, (_none, at) => `key-${at}`);

@@ -1,6 +1,3 @@
-import type { Question } from '@meridian/core/coordination/paxos/messages';
-import { ANSWER, type Call, CHANGES, CHOSEN, type Message, REGISTER, REQUEST } from '@meridian/core/wire/messages';
-import { decodeQuestions } from '@meridian/core/wire/register-question-codec';
 import { onCluster, optionsOf, type Regions, type TestCluster, valuesOf } from './cluster.testing.ts';
 import type { NamespaceChange, ReadAnswer, RequestOptions, WriteAnswer, WriteConditions } from './service.ts';
 
@@ -73,26 +70,4 @@ export function onStrongCluster(
 /** Of a tag, as `If-Match` has it. */
 export function matching({ head }: { readonly head: { readonly etag: string } }): WriteConditions {
   return { ifMatch: `"${head.etag}"` };
-}
-
-export function isPrepare(message: Message): boolean {
-  return message[0] === REQUEST && asks(message[4], 'prepare');
-}
-
-export function isAccept(message: Message): boolean {
-  return message[0] === REQUEST && asks(message[4], 'accept');
-}
-
-/** Whether a call puts a question of this kind about any register. */
-export function asks(call: Call, kind: Question['kind']): boolean {
-  return call[0] === REGISTER && decodeQuestions(call[2], call[1].length).some((question) => question.kind === kind);
-}
-
-export function isAnswer(message: Message): boolean {
-  return message[0] === ANSWER;
-}
-
-/** By which a replica learns what was chosen without asking. */
-export function isNews(message: Message): boolean {
-  return message[0] === CHOSEN || message[0] === CHANGES;
 }

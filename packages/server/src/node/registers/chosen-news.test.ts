@@ -3,7 +3,8 @@ import { CHOSEN } from '@meridian/core/wire/messages';
 import { decodeRegister } from '@meridian/core/wire/register-codec';
 import { describe, expect, it } from 'vitest';
 import { type TestCluster, THREE_REGIONS } from '../cluster.testing.ts';
-import { isNews, onStrongCluster } from '../strong.testing.ts';
+import { isNews } from '../register-messages.testing.ts';
+import { onStrongCluster } from '../strong.testing.ts';
 
 const FOUR = { us: 1, eu: 1, ap: 1, sa: 1 };
 const PLACEMENT = { placement: { us: 1, eu: 1, ap: 1 } };

@@ -6,7 +6,8 @@ import { decodeRegister, encodeRegister } from '@meridian/core/wire/register-cod
 import { describe, expect, it } from 'vitest';
 import type { Process } from '../../../../../test/simulation/member.ts';
 import { codeOf, type TestCluster, THREE_REGIONS } from '../cluster.testing.ts';
-import { EXACT, isAccept, isAnswer, isNews, onStrongCluster, type StrongClients } from '../strong.testing.ts';
+import { isAccept, isAnswer, isNews } from '../register-messages.testing.ts';
+import { EXACT, onStrongCluster, type StrongClients } from '../strong.testing.ts';
 
 /** Three far replicas answer together: of five, those three are a majority. */
 const WIDE = { us: 1, eu: 1, ap: 3 };

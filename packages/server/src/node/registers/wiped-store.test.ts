@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { codeOf, THREE_REGIONS } from '../cluster.testing.ts';
-import { isAccept, isNews, isPrepare, onStrongCluster } from '../strong.testing.ts';
+import { isAccept, isNews, isPrepare } from '../register-messages.testing.ts';
+import { onStrongCluster } from '../strong.testing.ts';
 
 const NODES = ['us-1', 'eu-1', 'ap-1'] as const;
 
