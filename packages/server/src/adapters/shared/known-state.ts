@@ -23,6 +23,7 @@ export class KnownState {
   #seen: TurnMark;
   #epoch = 0;
   #lostFrom = NO_SEQUENCE;
+  #lost: TurnMark | undefined;
   #isRegressed = false;
 
   constructor(options: KnownStateOptions) {
@@ -38,6 +39,11 @@ export class KnownState {
   /** The latest turn that this node has heard of, by whomever: a database without it has gone back. */
   get seen(): TurnMark {
     return this.#seen;
+  }
+
+  /** As `seen`; but for as long as the database is behind it, the turn that it has lost: others must not write there either. */
+  get latest(): TurnMark {
+    return this.#isRegressed && this.#lost ? this.#lost : this.#seen;
   }
 
   /** One more each time the database was found to have gone back, and for each new id: what was asked before says nothing after. */
@@ -107,6 +113,7 @@ export class KnownState {
 
   #regress(found: SharedState): void {
     const seen = this.#state.sequence;
+    if (!this.#isRegressed) this.#lost = this.#seen;
     this.#state = found;
     this.#seen = markOf(found);
     this.#epoch += 1;

@@ -233,6 +233,24 @@ describe('a turn that the database has lost', () => {
       expect(other.regressed).toHaveLength(1);
     }));
 
+  it('is told of for as long as the store has no new id, by the one that missed it', () =>
+    onTwoNodes(async ({ time, server, one, other }) => {
+      await put(one.store, 'kept', A);
+      await time.sleep(250);
+      await other.store.shared.refresh();
+      await put(one.store, 'lost', B);
+      const lost = one.store.shared.latest;
+      server.failOver();
+      await time.sleep(600);
+      expect(one.regressed).toHaveLength(1);
+      expect(one.store.shared.latest).toEqual(lost);
+      other.store.shared.onReconnected(() => Promise.resolve([one.store.shared.latest]));
+      expect(await failureOf(put(other.store, 'other', C))).toBeInstanceOf(StoreFailedError);
+      await one.store.renewId();
+      await put(one.store, 'one', C);
+      expect(one.store.shared.latest.id).toBe(one.store.id);
+    }));
+
   it('is no matter where it is of an id that the store had before', () =>
     onTwoNodes(async ({ one, other }) => {
       await put(one.store, 'one', A);

@@ -112,7 +112,7 @@ export class SharedStore implements Store {
     const known = this.#known;
     this.shared = {
       get latest() {
-        return known.seen;
+        return known.latest;
       },
       onReconnected: (ask) => {
         this.#whatOthersSay = ask;
