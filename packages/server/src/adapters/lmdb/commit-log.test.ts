@@ -117,6 +117,25 @@ describe('a commit log', () => {
     expect(numbers(await reopened())).toEqual([1, 2]);
   });
 
+  it.each([
+    [FIRST, 2],
+    [SECOND, 0],
+  ])(
+    'takes back what is in %s behind its %i entries: a sync that failed may have left more on the disk than is read',
+    async (file, entries) => {
+      const log = await CommitLog.create(folder, SEGMENT_BYTES, SALT);
+      await append(log, 1, 2);
+      await log.close();
+      const sector = writer.encode(3, changesOf(3)).length;
+      const at = entries * sector;
+      await overwrite(file, at, writer.encode(3, changesOf(3, 2_000)).subarray(0, SECTOR_BYTES));
+      expect(numbers(await reopened())).toEqual([1, 2]);
+      const bytes = await readFile(join(folder, file));
+      expect(bytes.subarray(at, at + SECTOR_BYTES)).toEqual(Buffer.alloc(SECTOR_BYTES));
+      expect(numbers(await reopened())).toEqual([1, 2]);
+    },
+  );
+
   it.each([0, 8, 30, SECTOR_BYTES + 8])(
     'refuses to open where byte %i changed, and whole commits follow',
     async (at) => {

@@ -35,14 +35,17 @@ export interface FoundLog {
 export class CommitLog {
   /** Of the entries to be appended: what carries another one is none of them. */
   readonly salt: number;
+  /** Neither file is ever shorter: one that is has lost what stood there. */
+  readonly bytesMin: number;
   readonly #segments: readonly [Segment, Segment];
   #active: 0 | 1 = 0;
   #number: number;
   /** Whether behind the end there is an entry whose sync failed: it must not be found by the next opening. */
   #hasDoubtfulTail = false;
 
-  private constructor(segments: readonly [Segment, Segment], number: number, salt: number) {
+  private constructor(segments: readonly [Segment, Segment], number: number, salt: number, bytesMin: number) {
     this.salt = salt;
+    this.bytesMin = bytesMin;
     this.#segments = segments;
     this.#number = number;
   }
@@ -60,7 +63,7 @@ export class CommitLog {
         segments.push({ handle, end: 0, bytes: segmentBytes });
         await fillWithZeros(handle, segmentBytes);
       }
-      return new CommitLog(segments as [Segment, Segment], 0, salt);
+      return new CommitLog(segments as [Segment, Segment], 0, salt, segmentBytes);
     } catch (error) {
       for (const { handle } of segments) await handle.close();
       throw notMade(path, error);
@@ -68,36 +71,43 @@ export class CommitLog {
   }
 
   /**
-   * Reads what the trees may lack: all above entry `after`.
-   * @throws StoreOpenError UNREADABLE where an entry in the middle is damaged, or a file is gone: acknowledged writes would be lost
+   * Reads what the trees may lack: all above entry `after`. Where `bytesMin` is not known, the files as they are count as whole.
+   * @throws StoreOpenError UNREADABLE where an entry in the middle is damaged, or a file is cut short or gone: acknowledged
+   * writes would be lost
    */
-  static async open(path: string, after: number, salt: number): Promise<FoundLog> {
+  static async open(path: string, after: number, salt: number, bytesMin?: number): Promise<FoundLog> {
     const segments: Segment[] = [];
     try {
       const found: LogEntry[] = [];
+      const ends: (readonly [FileHandle, number])[] = [];
       for (const file of SEGMENT_FILES) {
         const handle = await openSegment(path, file);
         const { size } = await handle.stat();
         segments.push({ handle, end: 0, bytes: size });
-        found.push(...entriesIn(new SegmentReader(handle.fd, size, salt), after, join(path, file)));
+        if (size < (bytesMin ?? 0)) throw damaged(path, `${file} has ${size} bytes of the ${bytesMin} it should have`);
+        const { entries, end } = entriesIn(new SegmentReader(handle.fd, size, salt), after, join(path, file));
+        found.push(...entries);
+        if (end !== undefined && end < size) ends.push([handle, end]);
       }
       const entries = found.sort((left, right) => left.number - right.number);
       entries.forEach(({ number }, at) => {
         if (number !== after + at + 1) throw damaged(path, `its log lacks commit ${after + at + 1}`);
       });
+      for (const [handle, end] of ends) await takeBack(handle, end);
       const last = entries.at(-1)?.number ?? after;
-      return { log: new CommitLog(segments as [Segment, Segment], last, salt), entries };
+      const shortest = Math.min(...segments.map(({ bytes }) => bytes));
+      return { log: new CommitLog(segments as [Segment, Segment], last, salt, bytesMin ?? shortest), entries };
     } catch (error) {
       for (const { handle } of segments) await handle.close();
       throw error instanceof StoreOpenError
         ? error
-        : damaged(path, `its log cannot be read (${messageOf(error)})`, error);
+        : damaged(path, `its log cannot be read and written (${messageOf(error)})`, error);
     }
   }
 
   /** The same files for entries of another salt. Only while none is needed of those that are there. */
   withSalt(salt: number): CommitLog {
-    return new CommitLog(this.#segments, this.#number, salt);
+    return new CommitLog(this.#segments, this.#number, salt, this.bytesMin);
   }
 
   /** The number of the last durable entry. */
@@ -174,9 +184,10 @@ export class CommitLog {
   /** Gives back the room that commits larger than a segment took. Only of the segment that is not active. */
   async trim(segmentBytes: number): Promise<void> {
     const idle = this.#segments[this.#active === 0 ? 1 : 0] as Segment;
-    if (idle.bytes <= segmentBytes * 2) return;
-    await idle.handle.truncate(segmentBytes);
-    idle.bytes = segmentBytes;
+    const bytes = Math.max(segmentBytes, this.bytesMin);
+    if (idle.bytes <= bytes * 2) return;
+    await idle.handle.truncate(bytes);
+    idle.bytes = bytes;
   }
 
   async close(): Promise<void> {
@@ -203,14 +214,14 @@ async function openSegment(path: string, file: string): Promise<FileHandle> {
  * The entries above `after` of one segment. It ends at the first that is not whole: the last append may have been cut
  * short, and was then never acknowledged. But a whole one behind it shows that what is damaged was once whole.
  */
-function entriesIn(segment: SegmentReader, after: number, file: string): LogEntry[] {
+function entriesIn(segment: SegmentReader, after: number, file: string): EntriesOfSegment {
   const entries: LogEntry[] = [];
   let at = 0;
   let last = 0;
   for (let entry = segment.entryAt(at); entry !== undefined; entry = segment.entryAt(at)) {
     if (at > 0 && entry.number !== last + 1) break;
     // The trees take whole segments: where they hold the first entry they hold all of them.
-    if (entry.number <= after) return [];
+    if (entry.number <= after) return { entries: [], end: undefined };
     entries.push(decodeEntry(entry.bytes));
     last = entry.number;
     at += toSectors(entry.bytes.length);
@@ -218,7 +229,22 @@ function entriesIn(segment: SegmentReader, after: number, file: string): LogEntr
   for (const behind of segment.entriesFrom(at)) {
     if (behind.number > Math.max(last, after)) throw damaged(file, `a commit before ${behind.number} is damaged`);
   }
-  return entries;
+  return { entries, end: at };
+}
+
+interface EntriesOfSegment {
+  readonly entries: readonly LogEntry[];
+  /** Where the next would begin; `undefined` where the trees hold them all. */
+  readonly end: number | undefined;
+}
+
+/**
+ * The disk may hold a failed commit where nothing is read: the system takes pages for clean whose sync failed. A power loss
+ * would bring it back, beside another one of its number.
+ */
+async function takeBack(handle: FileHandle, at: number): Promise<void> {
+  await writeAll(handle, Buffer.alloc(SECTOR_BYTES), at);
+  await handle.sync();
 }
 
 function damaged(where: string, why: string, cause?: unknown): StoreOpenError {

@@ -1,6 +1,7 @@
-import { constants } from 'node:fs';
+import { closeSync, constants, fstatSync, fsync, ftruncate, openSync } from 'node:fs';
 import { access, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { StoreOpenError } from '../../ports/store.ts';
 
 /** LMDB's own names for its files in the store's directory. */
@@ -14,6 +15,37 @@ const META_BYTES = META_AT + 144;
 const MAGIC = 0xbeefc0de;
 const PAGE_BYTES_MIN = 512;
 const PAGE_BYTES_MAX = 65_536;
+
+/** How much longer than needed the file is made at a time: it has no pages there, and takes no room. */
+const AHEAD_BYTES = 32 * 1024 * 1024;
+
+/**
+ * Keeps the data file as long as its head says. LMDB counts pages that a transaction took at the end and gave back, and does
+ * not write them: the file would end before them, and look as one does that misses a part.
+ */
+export class DataFileLength {
+  readonly #fd: number;
+  #bytes: number;
+
+  constructor(path: string) {
+    this.#fd = openSync(join(path, DATA_FILE), 'r+');
+    this.#bytes = fstatSync(this.#fd).size;
+  }
+
+  /** Durable when it resolves. Only while LMDB writes nothing: the file must not be cut off. */
+  async reach(bytes: number): Promise<void> {
+    if (bytes <= this.#bytes) return;
+    const { size } = fstatSync(this.#fd);
+    const target = Math.max(size, bytes + AHEAD_BYTES);
+    await promisify(ftruncate)(this.#fd, target);
+    await promisify(fsync)(this.#fd);
+    this.#bytes = target;
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
 
 /**
  * Looks at the files before LMDB does: what it cannot open, or misses a part, ends the process instead of failing.

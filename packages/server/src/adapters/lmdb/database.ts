@@ -3,6 +3,7 @@ import * as lmdb from 'lmdb';
 import type { FollowPosition, StoredRow } from '../../ports/store.ts';
 import type { StoreState } from '../flush.ts';
 import { CopyPool } from './copy-pool.ts';
+import { DataFileLength } from './data-file.ts';
 import { IndexSweep } from './index-sweep.ts';
 import {
   KEY_BYTES_MAX,
@@ -24,6 +25,10 @@ const NOTE_PREFIX = 'note/';
 
 /** Address space, not memory or disk: the map grows by itself, this spares it growing in steps from 128 KiB. */
 const MAP_BYTES = 1024 * 1024 * 1024;
+
+/** Pages that a transaction may take for each row it touches, and for itself, beside those of the record: more than it ever does. */
+const PAGES_PER_ROW = 8;
+const PAGES_PER_BATCH = 256;
 
 /** One row as it is kept: 8 bytes of sequence, then the record. */
 export interface Row {
@@ -52,7 +57,9 @@ export class Database {
   readonly #arena = new ValueArena();
   readonly #copies = new CopyPool();
   readonly #sweep: IndexSweep;
+  readonly #length: DataFileLength;
   #logSalt: number | undefined;
+  #logBytes: number | undefined;
 
   /** @throws what LMDB fails with */
   constructor(path: string) {
@@ -72,6 +79,7 @@ export class Database {
     try {
       this.#records = this.#root.openDB<Buffer, string>(tree('records', TEXT_KEYS));
       this.#index = this.#root.openDB<Buffer, number>(tree('index', SEQUENCE_KEYS));
+      this.#length = new DataFileLength(path);
     } catch (error) {
       void this.#root.close();
       throw error;
@@ -125,7 +133,7 @@ export class Database {
   state(): TreeState | undefined {
     const bytes = this.#root.getBinary(STATE_KEY);
     if (!bytes) return undefined;
-    const { format, id, sequence, logNumber, logSalt } = parse(bytes) as Head;
+    const { format, id, sequence, logNumber, logSalt, logBytes } = parse(bytes) as Head;
     if (format !== FORMAT) throw new UnknownFormat(`format ${format}`);
     const positions = new Map<StoreId, FollowPosition>();
     const notes = new Map<string, string>();
@@ -133,7 +141,8 @@ export class Database {
       positions.set(name as StoreId, parse(value) as FollowPosition);
     for (const [name, value] of this.#named(NOTE_PREFIX)) notes.set(name, value.toString('utf8'));
     this.#logSalt = logSalt;
-    return { state: { id, sequence, positions, notes }, logNumber, logSalt };
+    this.#logBytes = logBytes;
+    return { state: { id, sequence, positions, notes }, logNumber, logSalt, logBytes };
   }
 
   *#named(prefix: string): Generator<[name: string, value: Buffer]> {
@@ -142,10 +151,16 @@ export class Database {
     }
   }
 
-  /** What the trees hold beside positions and notes, with the salt of their log. Durable when it returns. */
-  putHead(state: StoreState, logNumber: number, logSalt: number | undefined): void {
+  /** What the trees hold beside positions and notes, with the salt of their log and its least length. Durable when it returns. */
+  putHead(state: StoreState, logNumber: number, logSalt: number | undefined, logBytes?: number): void {
     this.#logSalt = logSalt;
-    this.#root.transactionSync(() => void this.#root.put(STATE_KEY, headBytes(state, logNumber, logSalt)));
+    this.#logBytes = logBytes;
+    this.#root.transactionSync(() => void this.#root.put(STATE_KEY, this.#headBytes(state, logNumber)));
+  }
+
+  #headBytes({ id, sequence }: StoreState, logNumber: number): Buffer {
+    const log = { logNumber, logSalt: this.#logSalt, logBytes: this.#logBytes };
+    return jsonBytes({ format: FORMAT, id, sequence, ...log } satisfies Head);
   }
 
   /**
@@ -155,6 +170,7 @@ export class Database {
   async commit(batch: TreeBatch): Promise<void> {
     const swept = this.#sweep.next(batch.rows.length);
     try {
+      await this.#length.reach(this.#bytesAtMost(batch, swept.length));
       await this.#root.batch(() => this.#write(batch, swept));
       this.#sweep.remember(batch.staleRows);
     } catch (error) {
@@ -162,6 +178,13 @@ export class Database {
     } finally {
       this.#arena.reset();
     }
+  }
+
+  /** The length that the data file may come to need with a batch. */
+  #bytesAtMost({ rows, removed }: TreeBatch, swept: number): number {
+    const { lastPageNumber, root } = statsOf(this.#records);
+    const pages = lastPageNumber + PAGES_PER_BATCH + (rows.length + removed.length + swept) * PAGES_PER_ROW;
+    return rows.reduce((bytes, { record }) => bytes + record.length, pages * root.pageSize);
   }
 
   /** Nothing in here may throw: what was put before would be committed alone. */
@@ -184,7 +207,7 @@ export class Database {
   }
 
   #writeState({ before, after, logNumber }: NonNullable<TreeBatch['state']>): void {
-    void this.#root.put(STATE_KEY, headBytes(after, logNumber, this.#logSalt));
+    void this.#root.put(STATE_KEY, this.#headBytes(after, logNumber));
     if (after.positions !== before.positions) {
       for (const [origin, position] of after.positions) {
         if (before.positions.get(origin) !== position)
@@ -210,8 +233,12 @@ export class Database {
     return { records: stats.entryCount, bytesUsed: (stats.lastPageNumber + 1) * stats.root.pageSize };
   }
 
-  close(): Promise<void> {
-    return this.#root.close();
+  async close(): Promise<void> {
+    try {
+      await this.#root.close();
+    } finally {
+      this.#length.close();
+    }
   }
 }
 
@@ -250,6 +277,7 @@ interface Head {
   readonly sequence: Sequence;
   readonly logNumber: number;
   readonly logSalt?: number | undefined;
+  readonly logBytes?: number | undefined;
 }
 
 /** What the trees hold beside the records. */
@@ -259,10 +287,8 @@ export interface TreeState {
   readonly logNumber: number;
   /** Of the log's entries; `undefined` for a store from before there was one: that of its entries is 0. */
   readonly logSalt: number | undefined;
-}
-
-function headBytes({ id, sequence }: StoreState, logNumber: number, logSalt: number | undefined): Buffer {
-  return jsonBytes({ format: FORMAT, id, sequence, logNumber, logSalt } satisfies Head);
+  /** What each file of the log has at least; `undefined` for a store from before that was kept. */
+  readonly logBytes: number | undefined;
 }
 
 function jsonBytes(value: unknown): Buffer {

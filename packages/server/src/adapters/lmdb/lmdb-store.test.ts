@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rename, rm, truncate, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RecordKey, Sequence, StoreId, StoreName } from '@meridian/core/ids';
@@ -210,6 +210,42 @@ describe('an lmdb store', () => {
     await store.close();
   });
 
+  it('fails a read that comes while the trees are being closed, and nothing else', async () => {
+    const store = await open({ limits: { ...SMALL, rowsMax: 2 } });
+    await put(store, 'a');
+    const { close, commit } = Object.getOwnPropertyDescriptors(Database.prototype);
+    const failures: Promise<unknown>[] = [];
+    vi.spyOn(Database.prototype, 'close').mockImplementationOnce(function (this: Database) {
+      const closed = close.value?.call(this) as Promise<void>;
+      for (const read of [store.get('absent' as RecordKey), store.figures()])
+        failures.push(read.catch(({ name }: Error) => name));
+      return closed;
+    });
+    vi.spyOn(Database.prototype, 'commit').mockImplementationOnce(async function (this: Database, batch) {
+      await commit.value?.call(this, batch);
+      throw new Error('the disk failed');
+    });
+    vi.spyOn(Database.prototype, 'isUsable', 'get').mockReturnValueOnce(false);
+    await put(store, 'b');
+    await vi.waitFor(() => expect(failures).toHaveLength(2));
+    expect(await Promise.all(failures)).toEqual(['StoreFailedError', 'StoreFailedError']);
+    await vi.waitFor(async () => expect(await store.get('absent' as RecordKey)).toBeUndefined());
+    await store.close();
+  });
+
+  it('says where it cannot be made, and can be made later', async () => {
+    vi.spyOn(Database.prototype, 'putHead').mockImplementationOnce(() => {
+      throw new Error('Input/output error');
+    });
+    await expect(open()).rejects.toMatchObject({
+      problem: 'NOT_WRITABLE',
+      message: `no store can be made at ${path} (Input/output error)`,
+    });
+    const store = await open();
+    expect(store.isNew).toBe(true);
+    await store.close();
+  });
+
   it('is not made anew over a log whose data file is gone', async () => {
     const store = await open();
     await put(store, 'a');
@@ -250,6 +286,31 @@ describe('an lmdb store', () => {
     const kept = new Database(path);
     expect(kept.state()?.logSalt).toBeGreaterThan(0);
     await kept.close();
+  });
+
+  it.each([0, 512, SMALL.segmentBytes - 1])('refuses to open where %i bytes are left of its log', async (left) => {
+    const store = await open();
+    await put(store, 'a');
+    await put(store, 'b');
+    await cp(path, join(folder, 'crashed'), { recursive: true });
+    await store.close();
+    path = join(folder, 'crashed');
+    await truncate(join(path, 'commits-0.log'), left);
+    await expect(open()).rejects.toMatchObject({
+      problem: 'UNREADABLE',
+      message: expect.stringContaining(`commits-0.log has ${left} bytes of the ${SMALL.segmentBytes}`) as string,
+    });
+  });
+
+  it('is opened with longer and with shorter turns than it was made with', async () => {
+    for (const segmentBytes of [SMALL.segmentBytes / 4, SMALL.segmentBytes * 4, SMALL.segmentBytes]) {
+      const store = await open({ limits: { rowsMax: 4, segmentBytes } });
+      for (let at = 0; at < 10; at++) await put(store, `${segmentBytes}-${at}`, 3_000);
+      await store.close();
+    }
+    const store = await open();
+    expect(store.sequence).toBe(30);
+    await store.close();
   });
 
   it('says which file it cannot lock', async () => {

@@ -156,27 +156,34 @@ async function openLog(
 ): Promise<{ log: CommitLog; state: StoreState }> {
   if (!found) {
     const log = await CommitLog.create(path, limits.segmentBytes, random.uint32());
-    // The trees name the log from here on, so it must be there first.
-    await syncDirectories(path, topmostMade ?? path);
-    database.putHead(made, 0, log.salt);
-    return { log, state: made };
+    try {
+      // The trees name the log from here on, so it must be there first.
+      await syncDirectories(path, topmostMade ?? path);
+      database.putHead(made, 0, log.salt, log.bytesMin);
+      return { log, state: made };
+    } catch (error) {
+      await log.close();
+      throw failedOpening(`no store can be made at ${path}`, error);
+    }
   }
-  const { log, entries } = await CommitLog.open(path, found.logNumber, found.logSalt ?? 0);
+  const { log, entries } = await CommitLog.open(path, found.logNumber, found.logSalt ?? 0, found.logBytes);
   try {
     const state = await replayLog(database, log, found.state, entries, (bytes) => space.hasRoomToOpenAfter(bytes));
-    if (found.logSalt !== undefined) return { log, state };
+    if (found.logBytes !== undefined) return { log, state };
     // No entry of before is needed any more, so those to come may be of another salt.
     const salted = log.withSalt(random.uint32());
-    database.putHead(state, log.number, salted.salt);
+    database.putHead(state, log.number, salted.salt, salted.bytesMin);
     return { log: salted, state };
   } catch (error) {
     await log.close();
-    throw notReplayed(path, error);
+    throw failedOpening(
+      `the store at ${path} cannot be opened: what is in its log cannot be brought into its trees`,
+      error,
+    );
   }
 }
 
-function notReplayed(path: string, error: unknown): StoreOpenError {
-  const why = `the store at ${path} cannot be opened: what is in its log cannot be brought into its trees`;
+function failedOpening(why: string, error: unknown): StoreOpenError {
   const problem = FULL_CODES.has((error as { code?: unknown }).code) ? 'NO_SPACE' : 'NOT_WRITABLE';
   return new StoreOpenError(problem, `${why} (${messageOf(error)})`, error);
 }

@@ -94,8 +94,14 @@ export class LoggedDatabase {
 
   read(key: RecordKey): Row | undefined {
     const row = this.#pendingRow(key);
-    if (row === undefined) return this.#database.read(key);
+    if (row === undefined) return this.#trees.read(key);
     return row.record && { sequence: row.sequence, record: row.record };
+  }
+
+  /** For reads. LMDB that is asked while it is being closed throws once more from a timer, where nobody can catch it. */
+  get #trees(): Database {
+    if (this.#isDown) throw new Error('the trees are closed, because they failed');
+    return this.#database;
   }
 
   #pendingRow(key: RecordKey): PendingRow | undefined {
@@ -106,14 +112,14 @@ export class LoggedDatabase {
   *rowsByKey(from: RecordKey, to: RecordKey): Generator<KeyedRow> {
     const leaving = this.#leaving?.rows.between(from, to) ?? [];
     const pending = overlaid(leaving, this.#active.between(from, to));
-    for (const row of overlaid(this.#database.rowsByKey(from, to), pending)) if (row.record) yield row as KeyedRow;
+    for (const row of overlaid(this.#trees.rowsByKey(from, to), pending)) if (row.record) yield row as KeyedRow;
   }
 
   /** Likewise. */
   *rowsAfter(after: Sequence): Generator<KeyedRow> {
     const inTrees = (this.#leaving?.rows ?? this.#active).before.sequence;
     if (after < inTrees) {
-      for (const row of this.#database.rowsAfter(after)) if (this.#pendingRow(row.key) === undefined) yield row;
+      for (const row of this.#trees.rowsAfter(after)) if (this.#pendingRow(row.key) === undefined) yield row;
     }
     if (this.#leaving) {
       for (const row of this.#leaving.rows.rowsAfter(after))
@@ -124,7 +130,7 @@ export class LoggedDatabase {
 
   figures(): { records: number; bytesUsed: number } {
     const records = this.#keysInTrees + (this.#leaving?.rows.keysAdded ?? 0) + this.#active.keysAdded;
-    return { records, bytesUsed: this.#database.figures().bytesUsed + this.#log.bytesOnDisk };
+    return { records, bytesUsed: this.#trees.figures().bytesUsed + this.#log.bytesOnDisk };
   }
 
   /**
