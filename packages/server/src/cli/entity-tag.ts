@@ -12,10 +12,15 @@ export interface ConditionFlags {
   readonly idempotencyKey?: string;
 }
 
-/** @throws SettingError for a flag that is empty: what a script meant to fill in is missing, and would be a condition that never holds */
+/**
+ * @throws SettingError for a flag that is empty: what a script meant to fill in is missing, and would be a condition that
+ * never holds. Likewise for a context that is none: one with other characters would not even be sent.
+ */
 export function conditionsOf({ context, ifMatch, idempotencyKey }: ConditionFlags): ConditionFlags {
   if (ifMatch?.trim() === '') throw new SettingError('--if-match', 'expected an entity tag, found nothing');
   if (idempotencyKey === '') throw new SettingError('--idempotency-key', 'expected a text, found nothing');
+  if (context !== undefined && !/^[\w-]+$/.test(context))
+    throw new SettingError('--context', "expected the 'context' of an answer, found something else");
   return {
     ...(context === undefined ? {} : { context }),
     ...(ifMatch === undefined ? {} : { ifMatch: ifMatch.trim() }),

@@ -62,6 +62,13 @@ describe('put and get', () => {
   it('never let a value steer the terminal', async () => {
     await meridian(['put', 'evil', 'a\u001b[2Jb']);
     expect((await meridian(['get', 'evil'], { isTerminal: true })).out).toBe('a\ufffd[2Jb\n');
+    // JSON keeps control characters beyond ASCII as they are; U+009B does what ESC [ does.
+    await meridian(['put', 'evil', '"a\u009b2Jb"']);
+    expect((await meridian(['get', 'evil'], { isTerminal: true })).out).toBe('"a\ufffd2Jb"\n');
+    expect((await meridian(['list', '--values'], { isTerminal: true })).out).toBe('evil\t"a\ufffd2Jb"\n');
+    expect((await meridian(['get', 'evil'])).out).toBe('"a\u009b2Jb"');
+    await meridian(['put', 'a\u001b[2Jb', '1']);
+    expect((await meridian(['delete', 'a\u001b[2Jb'], { isTerminal: true })).out).toBe('deleted "a\\u001b[2Jb"\n');
   });
 
   it('show concurrent values, the winner first', async () => {
@@ -241,6 +248,10 @@ describe('exit codes', () => {
     [['put', 'k', '1', '--ttl', '0']],
     [['put', 'k', '1', '--if-match', '']],
     [['put', 'k', '1', '--idempotency-key', '']],
+    [['put', 'k', '1', '--context', '\u2713']],
+    [['put', 'k', '1', '--context', '']],
+    [['put', 'k', '1', '--type', 'a/b\nc']],
+    [['delete', 'k', '--context', '\u2713']],
     [['put', 'k', '1', '--create', '--if-match', 'v1.1']],
     [['delete', 'a', 'b', '--if-match', 'v1.1']],
     [['delete', 'a', 'b', '--idempotency-key', 'x']],

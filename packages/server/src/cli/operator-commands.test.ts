@@ -90,6 +90,18 @@ describe('status', () => {
     expect(out.split('REGION').length).toBeGreaterThan(2);
   });
 
+  it('goes on as lines of JSON, on a terminal too', async () => {
+    const signals = new EventEmitter();
+    const running = runCommand(['status', '--watch', '0.1', '--json'], {
+      signals,
+      isTerminal: true,
+      env: { MERIDIAN_ENDPOINT: nodes[0]?.endpoint ?? '' },
+    });
+    await sleep(450);
+    signals.emit('SIGINT');
+    for (const line of (await running).out.trimEnd().split('\n')) expect(JSON.parse(line)).toHaveProperty('regions');
+  });
+
   it('prints data as JSON', async () => {
     expect(JSON.parse((await meridian('status', '--json')).out)).toMatchObject({
       health: { node: 'us-east-1' },

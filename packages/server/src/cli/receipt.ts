@@ -4,7 +4,7 @@ import { durationText, plural } from './output/figures.ts';
 import { timelineLines } from './receipt-timeline.ts';
 import { type ClientFlags, printLine, styles } from './session.ts';
 
-/** Columns of what is no terminal. */
+/** Columns of what is no terminal, or one that does not tell its width. */
 const COLUMNS = 80;
 
 /** The receipt of an answer on stderr, where there is one: in one line, or drawn. With `--json` it goes with the data instead. */
@@ -17,7 +17,7 @@ export async function printReceipt(
   const { stderr } = dependencies;
   const style = styles(dependencies).err;
   const lines = flags.explain
-    ? timelineLines(receipt, stderr.columns ?? COLUMNS, style)
+    ? timelineLines(receipt, stderr.columns || COLUMNS, style)
     : [style('dim', lineOf(receipt))];
   await printLine(stderr, lines.join('\n'));
 }

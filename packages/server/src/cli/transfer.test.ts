@@ -1,5 +1,19 @@
+import { execFileSync } from 'node:child_process';
 import { EventEmitter } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -168,6 +182,37 @@ describe('import and export', () => {
     expect((await meridian('export', 'out.ndjson')).code).toBe(1);
     expect(existsSync(join(folder, 'out.ndjson'))).toBe(false);
     expect(existsSync(join(folder, 'out.ndjson.partial'))).toBe(false);
+  });
+
+  it('write into what is no file, and never put one in its place', async () => {
+    await meridian('put', 'a', '1');
+    execFileSync('mkfifo', [join(folder, 'pipe')]);
+    const reader = openSync(join(folder, 'pipe'), constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      expect((await meridian('export', 'pipe')).code).toBe(0);
+      expect(lstatSync(join(folder, 'pipe')).isFIFO()).toBe(true);
+      const bytes = Buffer.alloc(100);
+      expect(bytes.toString('utf8', 0, readSync(reader, bytes))).toBe('{"key":"a","value":1}\n');
+    } finally {
+      closeSync(reader);
+    }
+  });
+
+  it('write the file that a link leads to, and leave the link', async () => {
+    await meridian('put', 'a', '1');
+    writeFileSync(join(folder, 'real.ndjson'), 'old');
+    symlinkSync('real.ndjson', join(folder, 'link.ndjson'));
+    expect((await meridian('export', 'link.ndjson')).code).toBe(0);
+    expect(file('real.ndjson')).toBe('{"key":"a","value":1}\n');
+    expect(lstatSync(join(folder, 'link.ndjson')).isSymbolicLink()).toBe(true);
+  });
+
+  it('never write the rows that failed over those that are imported', async () => {
+    writeFileSync(join(folder, 'in.ndjson'), '{"key":"a","value":1}\n');
+    linkSync(join(folder, 'in.ndjson'), join(folder, 'same.ndjson'));
+    for (const name of ['in.ndjson', 'same.ndjson'])
+      expect(await meridian('import', 'in.ndjson', '--errors', name)).toMatchObject({ code: 2, out: '' });
+    expect(file('in.ndjson')).toBe('{"key":"a","value":1}\n');
   });
 });
 

@@ -2,6 +2,7 @@ import type { MeridianClient } from '@meridian/client/client';
 import type { Dependencies } from '../dependencies.ts';
 import { type ConditionFlags, conditionsOf } from '../entity-tag.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
+import { shownKey } from '../output/printable.ts';
 import { printReceipt } from '../receipt.ts';
 import { type ClientFlags, printLine, withClient } from '../session.ts';
 
@@ -35,7 +36,7 @@ async function removeOne(
   const { existed, head } = await client.delete(key, conditionsOf(flags));
   const { receipt } = head;
   if (flags.json) await printLine(dependencies.stdout, JSON.stringify({ key, deleted: existed, receipt }));
-  else if (existed && dependencies.stdout.isTTY) await printLine(dependencies.stdout, `deleted ${key}`);
+  else if (existed && dependencies.stdout.isTTY) await printLine(dependencies.stdout, `deleted ${shownKey(key)}`);
   await printReceipt(receipt, flags, dependencies);
   return existed;
 }

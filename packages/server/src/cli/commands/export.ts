@@ -1,4 +1,4 @@
-import { renameSync, rmSync, statSync } from 'node:fs';
+import { realpathSync, renameSync, rmSync, statSync, type WriteStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
@@ -65,24 +65,39 @@ async function toFile(
   flags: ExportFlags,
   dependencies: Dependencies,
 ): Promise<Exported> {
-  const partial = `${path}.partial`;
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw new SettingError(shown, 'is a folder');
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory()) throw new SettingError(shown, 'is a folder');
+  // A pipe or a device takes what it is given as it comes; a file renamed to it would stand in its place.
+  if (found && !found.isFile()) return writeTo(await openForWriting(path, shown), client, flags, dependencies);
+  // The file a link leads to, not the link.
+  const target = found ? realpathSync(path) : path;
+  const partial = `${target}.partial`;
   const stream = await openForWriting(partial, shown);
   try {
-    const exported = await writeRows(client, stream, flags, dependencies);
-    // Tells of a write that failed, too.
-    stream.end();
-    await finished(stream);
+    const exported = await writeTo(stream, client, flags, dependencies);
     const handle = await open(partial, 'r+');
     await handle.sync();
     await handle.close();
-    renameSync(partial, path);
+    renameSync(partial, target);
     return exported;
   } catch (error) {
     stream.destroy();
     rmSync(partial, { force: true });
     throw error;
   }
+}
+
+async function writeTo(
+  stream: WriteStream,
+  client: MeridianClient,
+  flags: ExportFlags,
+  dependencies: Dependencies,
+): Promise<Exported> {
+  const exported = await writeRows(client, stream, flags, dependencies);
+  // Tells of a write that failed, too.
+  stream.end();
+  await finished(stream);
+  return exported;
 }
 
 async function writeRows(

@@ -70,7 +70,7 @@ async function printForEyes(entry: ReadEntry, dependencies: Dependencies): Promi
 
 /** JSON laid out, text as it is, and of other bytes what they are. */
 function readable(value: ValueSeen): string {
-  if (value.encoding !== 'base64') return JSON.stringify(value.value, null, 2);
+  if (value.encoding !== 'base64') return printable(JSON.stringify(value.value, null, 2));
   const bytes = Buffer.from(String(value.value), 'base64');
   const type = value.contentType ?? 'application/octet-stream';
   if (!type.startsWith('text/')) return `<${bytesText(bytes.length)} of ${type}: pipe the output to get them>`;

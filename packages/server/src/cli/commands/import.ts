@@ -1,4 +1,4 @@
-import { createReadStream, type WriteStream } from 'node:fs';
+import { createReadStream, type Stats, statSync, type WriteStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
@@ -25,6 +25,7 @@ interface ImportFlags extends ClientFlags {
 interface Source {
   readonly stream: AsyncIterable<Uint8Array | string>;
   readonly bytes: number | undefined;
+  readonly file?: Stats;
 }
 
 /** The first failures are shown; the rest is for the file of errors. */
@@ -64,10 +65,7 @@ export async function importRows(
 ): Promise<void> {
   const inFlightMax = inFlightOf(flags);
   const source = await sourceOf(file, dependencies);
-  const errorsFile =
-    flags.errors === undefined
-      ? undefined
-      : await openForWriting(resolve(dependencies.folder, flags.errors), flags.errors);
+  const errorsFile = flags.errors === undefined ? undefined : await openErrors(flags.errors, source, dependencies);
   const failures = new Failures(errorsFile, dependencies);
   const progress = startProgress(dependencies, 'import', source.bytes);
   const startedMs = performance.now();
@@ -86,6 +84,15 @@ export async function importRows(
       await printSummary(tally.written, failures.count, performance.now() - startedMs, flags, dependencies);
   }
   if (failures.count > 0) throw new CommandFailure(EXIT.failed);
+}
+
+/** @throws SettingError where it is the file that is imported: it would be empty before its first row is read */
+async function openErrors(errors: string, { file }: Source, { folder }: Dependencies): Promise<WriteStream> {
+  const path = resolve(folder, errors);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found && file?.isFile() && found.ino === file.ino && found.dev === file.dev)
+    throw new SettingError('--errors', 'is the file that is imported');
+  return openForWriting(path, errors);
 }
 
 interface Sending {
@@ -146,6 +153,7 @@ async function sourceOf(file: string | undefined, { folder, stdin }: Dependencie
   return {
     stream: createReadStream(path, { highWaterMark: 256 * 1024 }),
     bytes: found.isFile() ? found.size : undefined,
+    file: found,
   };
 }
 

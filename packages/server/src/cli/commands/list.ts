@@ -3,7 +3,7 @@ import type { ListedKey } from '@meridian/client/types';
 import { SettingError } from '../../config/setting-error.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { isOpen } from '../output/broken-outputs.ts';
-import { printable } from '../output/printable.ts';
+import { printable, shownKey } from '../output/printable.ts';
 import { type ClientFlags, print, styles, withClient } from '../session.ts';
 
 interface ListFlags extends ClientFlags {
@@ -44,16 +44,13 @@ export async function list(flags: ListFlags, dependencies: Dependencies): Promis
 function lineFor(item: ListedKey, flags: ListFlags, dependencies: Dependencies): string {
   if (flags.json) return JSON.stringify(item);
   const { out } = styles(dependencies);
-  const key = shownKey(item.key, dependencies.stdout.isTTY === true);
+  const isTerminal = dependencies.stdout.isTTY === true;
+  const key = isTerminal ? shownKey(item.key) : item.key;
   if (!flags.values) return key;
-  const value =
-    item.encoding === 'base64' ? out('dim', `<${item.contentType ?? 'bytes'}>`) : JSON.stringify(item.value);
+  const json = JSON.stringify(item.value);
+  const text = isTerminal ? printable(json) : json;
+  const value = item.encoding === 'base64' ? out('dim', `<${item.contentType ?? 'bytes'}>`) : text;
   return `${out('cyan', key)}\t${value}${item.conflict ? out('yellow', '  (conflict)') : ''}`;
-}
-
-/** Keys can hold anything; on a terminal, one that is not printable on its line is shown as JSON has it. */
-function shownKey(key: string, isTerminal: boolean): string {
-  return isTerminal && (printable(key) !== key || /[\n\t]/.test(key)) ? JSON.stringify(key) : key;
 }
 
 function limitOf({ limit }: ListFlags): number {

@@ -23,6 +23,7 @@ export async function put(
   flags: PutFlags,
   dependencies: Dependencies,
 ): Promise<void> {
+  checkType(flags);
   const bytes = await bytesOf(value, flags, dependencies);
   const written = await withClient(flags, dependencies, (client) => write(client, key, bytes, flags, value));
   if (flags.json) {
@@ -108,6 +109,12 @@ function isText(bytes: Uint8Array): boolean {
   } catch {
     return false;
   }
+}
+
+/** One that no header can carry would never be sent, and look as if the node did not answer. */
+function checkType({ type }: PutFlags): void {
+  if (type !== undefined && !/^[\x20-\x7e]+$/.test(type))
+    throw new SettingError('--type', `expected a media type such as image/png, found ${JSON.stringify(type)}`);
 }
 
 function ttlOf({ ttl }: PutFlags): { ttlSeconds?: number } {

@@ -59,7 +59,8 @@ async function watch(client: MeridianClient, flags: StatusFlags, dependencies: D
   const everyMs = (flags.watch === true ? 1 : (flags.watch ?? 1)) * 1_000;
   const stopping = new AbortController();
   const stopped = stopSignal(signals).then(() => stopping.abort());
-  if (stdout.isTTY) await print(stdout, '\u001b[2J');
+  const isScreen = stdout.isTTY === true && !flags.json;
+  if (isScreen) await print(stdout, '\u001b[2J');
   while (!stopping.signal.aborted && isOpen(stdout)) {
     const seen = await look(client).catch((error: unknown) => error as Error);
     const isFailure = seen instanceof Error;
@@ -69,7 +70,7 @@ async function watch(client: MeridianClient, flags: StatusFlags, dependencies: D
         ? `${out('red', '○')} ${lineOf(seen)}\n`
         : `${statusLines(seen, client.endpoint, flags, out).join('\n')}\n`;
     if (stopping.signal.aborted) break;
-    await printLine(stdout, stdout.isTTY && !flags.json ? `${CLEAR}${text}${out('dim', 'Ctrl-C ends this')}` : text);
+    await printLine(stdout, isScreen ? `${CLEAR}${text}${out('dim', 'Ctrl-C ends this')}` : text);
     await Promise.race([pause(everyMs, stopping.signal), stopped]);
   }
 }
