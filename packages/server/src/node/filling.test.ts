@@ -2,7 +2,7 @@ import { type NodeName, type RecordKey, recordKey, type Sequence, type StoreId }
 import { type Layout, type LayoutRegion, layoutFingerprint } from '@meridian/core/placement/layout';
 import { partitionOf } from '@meridian/core/placement/partition';
 import { PlacementTable } from '@meridian/core/placement/placement-table';
-import { GREETING } from '@meridian/core/wire/messages';
+import { CHANGES, GREETING, type Message, PING } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../../../test/simulation/seeded-random.ts';
 import type { SimulatedDisk } from '../../../../test/simulation/simulated-store.ts';
@@ -385,5 +385,35 @@ describe('a fill', () => {
           [gone, 7],
         ]),
       );
+    }));
+});
+
+describe('a store that is filled anew', () => {
+  it('takes no batch for a part of the fill that was asked for before it', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await cluster.put('us-1', 'key', 'value');
+      await cluster.settle();
+      const taken: Message[] = [];
+      cluster.passes = (from, to, message) => {
+        if (from !== 'eu-1' || to !== 'ap-1' || message[0] !== CHANGES) return true;
+        taken.push(message);
+        return false;
+      };
+      // Of a store under a new id its own writes alone are wanted, all of them.
+      cluster.wipe('eu-1');
+      await cluster.start('eu-1');
+      while (taken.length === 0) await cluster.time.sleep(1);
+      const { transport, store } = cluster.member('ap-1').process ?? {};
+      const { sequence } = cluster.node('us-1').figures();
+      const former = ['ap-1.former' as StoreId, 9 as Sequence] as const;
+      const ping: Message = [PING, 1, cluster.storeId('us-1') as StoreId, sequence as Sequence, true, [former]];
+      transport?.handler?.onMessage(cluster.member('us-1').name, ping);
+      while (store?.positions.size !== 0) await cluster.time.sleep(0.1);
+      transport?.handler?.onMessage(cluster.member('eu-1').name, taken[0] as Message);
+      await cluster.time.sleep(1_000);
+      expect(cluster.node('ap-1').figures().isFilled).toBe(false);
+      cluster.passes = () => true;
+      await cluster.settle();
+      expect(cluster.node('ap-1').figures().isFilled).toBe(true);
     }));
 });

@@ -118,14 +118,20 @@ export class Filling {
       .allStores()
       .filter(({ name }) => name !== own && this.#peers.ofStore(name) !== undefined);
     let filledFrom = 0;
+    /** From those that are being filled themselves. */
+    let unfilledFrom = 0;
     // One that was filled before, under another layout or another id, had data to lose.
     let isNewCluster = note === undefined;
     for (const { name } of others) {
       const peer = this.#peers.ofStore(name);
-      if (peer?.storeId !== undefined && this.#store.positions.get(peer.storeId)?.isFilled) filledFrom += 1;
-      else if (this.#peers.isStoreLive(name)) return;
+      if (peer?.storeId !== undefined && this.#store.positions.get(peer.storeId)?.isFilled) {
+        if (peer.isFilled) filledFrom += 1;
+        else unfilledFrom += 1;
+      } else if (this.#peers.isStoreLive(name)) return;
       if (peer?.storeId !== undefined && peer.isFilled) isNewCluster = false;
     }
+    // What one lacks that is being filled may be with another that is missing.
+    if (isNewCluster || filledFrom + unfilledFrom === others.length) filledFrom += unfilledFrom;
     if (filledFrom < this.#origins(others.length, isNewCluster)) return;
     this.#isEnding = true;
     try {

@@ -41,9 +41,14 @@ interface Origin {
    * rows move up meanwhile, and what lies between two walks may be in neither.
    */
   walkedTo: Sequence;
+  /** Whether that walk was asked to bring all records, not only those with the origin's own dots. */
+  isFill: boolean;
   /** When it was last asked to go on from the cursor, or last went on. */
   movedAtMs: number;
 }
+
+/** The walk that batches were sent in. */
+type Walk = Pick<Origin, 'stream' | 'walkedTo' | 'isFill'>;
 
 interface Merged {
   readonly position: StreamPosition | undefined;
@@ -153,6 +158,7 @@ export class Following {
         node: peer.node,
         stream: 0,
         walkedTo: NO_SEQUENCE,
+        isFill: false,
         storeId: peer.storeId,
         inbox: [],
         inboxBytes: 0,
@@ -211,9 +217,11 @@ export class Following {
     origin.inboxBytes = 0;
     origin.movedAtMs = this.#clock.monotonicMs();
     const { cursor, applied, isFilled } = this.#store.positions.get(origin.storeId) ?? START_POSITION;
-    origin.walkedTo = cursor;
     const isFill = !isFilled && (!this.#isFilled() || this.#lackedOfFormerIds(origin).length > 0);
-    this.#transport.send(origin.node, [FOLLOW, origin.storeId, this.#store.id, cursor, applied, isFill, origin.stream]);
+    const from = isFill && this.#isFilled() ? filledTo(origin) : cursor;
+    origin.walkedTo = from;
+    origin.isFill = isFill;
+    this.#transport.send(origin.node, [FOLLOW, origin.storeId, this.#store.id, from, applied, isFill, origin.stream]);
   }
 
   /**
@@ -272,6 +280,8 @@ export class Following {
 
   async #mergeInbox(origin: Origin): Promise<void> {
     while (origin.inbox.length > 0 && !this.#isStopped && this.#origins.get(origin.node) === origin) {
+      // As they are now: asked for anew before these are merged, it is another walk, and may have begun behind what these lack.
+      const { stream, walkedTo, isFill } = origin;
       const batches = takeBatches(origin.inbox, this.#limits.batchRowsMax);
       for (const [, , , , , , rows] of batches) origin.inboxBytes -= bytesOf(rows);
       const rows = batches.flatMap(([, , , , , , batchRows]) =>
@@ -279,14 +289,12 @@ export class Following {
       );
       await this.#learnNamespaces(origin, rows);
       if (this.#bugs.has('cursor-before-records')) await this.#moveFirst(origin.storeId, batches);
-      const { stream } = origin;
       const merged = await this.#store.update(
         rows.map((row) => row.key),
-        (view) => this.#decide(view, origin, batches),
+        (view) => this.#decide(view, origin, { stream, walkedTo, isFill }, batches),
       );
-      // Asked for anew meanwhile, it is another walk.
       if (origin.stream === stream) origin.walkedTo = merged.walkedTo;
-      this.#afterMerge(origin, merged);
+      this.#afterMerge(origin, stream, merged);
     }
   }
 
@@ -301,16 +309,19 @@ export class Following {
     });
   }
 
-  #decide(view: UpdateView, origin: Origin, batches: readonly Changes[]): UpdateDecision<Merged> {
+  #decide(view: UpdateView, origin: Origin, walk: Walk, batches: readonly Changes[]): UpdateDecision<Merged> {
     const { storeId: originId } = origin;
-    let { walkedTo } = origin;
+    let { walkedTo } = walk;
     let position: StreamPosition = view.position(originId) ?? START_POSITION;
     const before = position;
+    const isFill = !before.isFilled && !this.#isFilled();
     const joined: RowToMerge[] = [];
     const at: number[] = [];
     let offset = 0;
     for (const [, , , from, upTo, isWhole, rows] of batches) {
       const batch = { from, upTo, isWhole };
+      // Begun before positions were forgotten, it lacks what a store that is being filled wants.
+      if (isFill && !walk.isFill) break;
       if ((from <= walkedTo && joinsOn(position, batch)) || this.#bugs.has('gap-is-merged')) {
         walkedTo = Math.max(walkedTo, upTo) as Sequence;
         position = positionAfter(
@@ -328,35 +339,40 @@ export class Following {
     if (position === before)
       return { writes: [], result: { position: undefined, walkedTo, rows: 0, aheadOfSelf: undefined } };
     const shifted: UpdateView = { ...viewOf(view), record: (index) => view.record(at[index] as number) };
-    const isFill = !before.isFilled && !this.#isFilled();
     const { writes, result } = mergeRows(shifted, joined, this.#clock.wallMs(), this.#bugs, isFill);
     return {
       writes,
-      ...(isSamePosition(position, before) ? {} : { positions: this.#positionsAfter(originId, before, position) }),
+      ...(isSamePosition(position, before) ? {} : { positions: this.#positionsAfter(origin, walk, before, position) }),
       result: { position, walkedTo, rows: joined.length, aheadOfSelf: result.aheadOfSelf },
     };
   }
 
-  #positionsAfter(originId: StoreId, before: StreamPosition, after: StreamPosition): Map<StoreId, StreamPosition> {
-    const positions = new Map([[originId, after]]);
-    const origin = [...this.#origins.values()].find(({ storeId }) => storeId === originId);
-    if (before.isFilled || !after.isFilled || !origin) return positions;
+  #positionsAfter(
+    origin: Origin,
+    walk: Walk,
+    before: StreamPosition,
+    after: StreamPosition,
+  ): Map<StoreId, StreamPosition> {
+    const positions = new Map([[origin.storeId, after]]);
+    if (before.isFilled || !after.isFilled || !walk.isFill) return positions;
     for (const [id, sequence] of this.#lackedOfFormerIds(origin)) {
       positions.set(id, { cursor: sequence, applied: sequence, isFilled: true });
     }
     return positions;
   }
 
-  #afterMerge(origin: Origin, { position, rows, aheadOfSelf }: Merged): void {
+  #afterMerge(origin: Origin, stream: number, { position, walkedTo, rows, aheadOfSelf }: Merged): void {
     if (this.#isStopped) return;
     if (!position) {
+      // Asked for anew already.
+      if (this.#origins.get(origin.node) !== origin || origin.stream !== stream) return;
       this.#gaps += 1;
       this.#ask(origin);
       return;
     }
     origin.movedAtMs = this.#clock.monotonicMs();
     this.#rowsMerged += rows;
-    this.#transport.send(origin.node, [APPLIED, origin.storeId, this.#store.id, position.cursor, position.applied]);
+    this.#transport.send(origin.node, [APPLIED, origin.storeId, this.#store.id, walkedTo, position.applied]);
     this.#events.onProgress(origin.storeId);
     if (aheadOfSelf !== undefined) this.#events.onAheadOfSelf(aheadOfSelf);
   }
@@ -372,6 +388,14 @@ export class Following {
     const missing = rows.find(({ key }) => !this.#catalog.knows(key));
     if (missing) throw new Error(`the definition of ${namespaceIdOf(missing.key)} is not to be had`);
   }
+}
+
+/**
+ * Where a fill of a store that is filled goes on: what was walked before it, as far as the cursor, passed by what it is for.
+ * Of how far an earlier fill came nothing is known after a restart.
+ */
+function filledTo({ isFill, walkedTo }: Origin): Sequence {
+  return isFill ? walkedTo : NO_SEQUENCE;
 }
 
 function definitionKeyOf(key: RecordKey): RecordKey {

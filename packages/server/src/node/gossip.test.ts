@@ -1,5 +1,5 @@
 import type { StoreId, StoreName } from '@meridian/core/ids';
-import { GREETING, PING, PONG, READ, REQUEST } from '@meridian/core/wire/messages';
+import { CHANGES, GREETING, PING, PONG, READ, REQUEST } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { codeOf, onCluster, optionsOf, type TestCluster, THREE_REGIONS } from './cluster.testing.ts';
 import { UNANSWERED_MS } from './limits.ts';
@@ -17,6 +17,22 @@ async function restoreOlderDisk(cluster: TestCluster, node: string): Promise<voi
   member.disk = backup;
 }
 
+/** Of the last write of us-1 only eu-1 knows, which it hears last; ap-1 has written meanwhile. */
+async function restoreDiskThatOnlyEuIsAheadOf(cluster: TestCluster): Promise<void> {
+  await cluster.put('us-1', 'old', 'kept');
+  await cluster.settle();
+  const backup = cluster.disk('us-1').copy();
+  cluster.split('us-1', 'ap-1');
+  await cluster.put('us-1', 'young', 'one');
+  await cluster.settle();
+  cluster.crash('us-1');
+  for (let at = 0; at < 10; at++) await cluster.put('ap-1', `more-${at}`, 'x');
+  await cluster.settle();
+  cluster.member('us-1').disk = backup;
+  cluster.heal();
+  cluster.split('us-1', 'eu-1');
+}
+
 describe('a store that was restored from an older disk', () => {
   it('takes a new id before its first write, gets back what it lost, and issues no dot twice', () =>
     onCluster(THREE_REGIONS, async (cluster) => {
@@ -31,6 +47,31 @@ describe('a store that was restored from an older disk', () => {
         expect(await cluster.get(node, 'new')).toEqual(['value']);
       }
       expect(cluster.node('us-1').figures().isFilled).toBe(true);
+    }));
+
+  it('gets back what one peer alone has of it, though it takes in what others sent before it knows', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await restoreDiskThatOnlyEuIsAheadOf(cluster);
+      await cluster.start('us-1');
+      // It has as many rows of others' by now as it has lost writes.
+      await cluster.time.sleep(700);
+      cluster.heal();
+      await cluster.time.sleep(30_000);
+      for (const node of ['us-1', 'eu-1', 'ap-1']) expect(await cluster.get(node, 'young')).toEqual(['one']);
+    }));
+
+  it('gets back what one peer alone has of it, though it is made to hold a quorum write before it knows', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await restoreDiskThatOnlyEuIsAheadOf(cluster);
+      cluster.passes = (_from, _to, message) => message[0] !== CHANGES;
+      await cluster.start('us-1');
+      const us = cluster.node('us-1');
+      for (let at = 0; us.figures().sequence <= 2; at++)
+        await cluster.put('ap-1', `asked-${at}`, 'x', { level: 'quorum' });
+      cluster.passes = () => true;
+      cluster.heal();
+      await cluster.time.sleep(30_000);
+      for (const node of ['us-1', 'eu-1', 'ap-1']) expect(await cluster.get(node, 'young')).toEqual(['one']);
     }));
 
   it('takes a new id without having been told to where it could ask nobody', () =>
@@ -71,6 +112,22 @@ describe('a store that was restored from an older disk', () => {
         expect(await cluster.get(node, 'key')).toEqual(['in time']);
         expect(await cluster.get(node, 'young')).toEqual(['two']);
       }
+    }));
+
+  it('takes a new id once its disk lets it, though nobody writes', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      const former = cluster.storeId('us-1');
+      await restoreDiskThatOnlyEuIsAheadOf(cluster);
+      await cluster.start('us-1');
+      await cluster.settle();
+      const disk = cluster.disk('us-1');
+      disk.isFull = true;
+      cluster.heal();
+      await cluster.settle();
+      expect(cluster.storeId('us-1')).toBe(former);
+      disk.isFull = false;
+      await cluster.settle();
+      expect(cluster.storeId('us-1')).not.toBe(former);
     }));
 
   it('does not write what waited while it stops', () =>

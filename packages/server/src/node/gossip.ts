@@ -30,6 +30,10 @@ export class Gossip {
   readonly #misplaced = new Set<NodeName>();
   #pingCount = 0;
   readonly #startedAtMs: number;
+  /** Of an embedded store, whose disk holds all of its writes so far; what it numbers before it is known not to be behind may hide some. */
+  #surelyHeldTo: Sequence | undefined;
+  /** Whether others may have been sent anything in this life of the store. */
+  #hasShipped = false;
   #cancelTimer: CancelTimer = () => {};
   #isRenewing = false;
   /** Until it has succeeded: dots of the old id may have been issued already. */
@@ -49,6 +53,7 @@ export class Gossip {
     this.#gate = gate;
     this.#onStoreReplaced = onStoreReplaced;
     this.#startedAtMs = state.clock.monotonicMs();
+    this.#surelyHeldTo = state.store.shared ? undefined : state.store.sequence;
   }
 
   /**
@@ -57,7 +62,8 @@ export class Gossip {
    */
   start(): void {
     const { store, peers, clock } = this.#state;
-    if (store.isNew || peers.count === 0) return;
+    this.#hasShipped = store.isNew || peers.count === 0;
+    if (this.#hasShipped) return;
     this.#gate.hold();
     this.#cancelTimer = clock.timer(FIRST_GREETING_MS, () => {
       if (peers.isAnyGreeted) this.#openGate();
@@ -72,6 +78,12 @@ export class Gossip {
     return peers.count === 0 || peers.areAllGreeted || isOver;
   }
 
+  /**
+   * Whether this store may tell others what its sequences hold. Records of others take sequences too: told by one that is
+   * behind, these would have others claim writes that it made under the same numbers, and that they never got.
+   */
+  readonly mayShip = (): boolean => !this.#gate.isHeld;
+
   stop(): void {
     this.#isStopped = true;
     this.#cancelTimer();
@@ -81,6 +93,7 @@ export class Gossip {
   #openGate(): void {
     if (this.#isRenewing || this.#mustRenew || !this.#gate.isHeld) return;
     this.#gate.open();
+    this.#hasShipped = true;
     for (const peer of this.#state.peers.siblings()) if (peer.isUp) this.#greet(peer);
   }
 
@@ -198,7 +211,10 @@ export class Gossip {
   /** Whether a peer has seen writes of this store, under this id or one that it had, that this store does not have. */
   #compareWithSelf(peer: Peer): void {
     const { store, filling } = this.#state;
-    this.renewIfBehind(sequenceIn(peer.applied, store.id));
+    const seen = sequenceIn(peer.applied, store.id);
+    // Records of others may have brought it past what it has lost.
+    const isSurelyBehind = !this.#hasShipped && this.#surelyHeldTo !== undefined && seen > this.#surelyHeldTo;
+    this.renewIfBehind(seen, isSurelyBehind);
     if (!filling.isFilled() || this.#isRenewing) return;
     if (this.#seenOfFormerId(peer) !== undefined) this.#refreshThen(() => this.#refillIfLacking(peer));
   }
@@ -234,13 +250,28 @@ export class Gossip {
     this.#openAfter(this.#renewId(), () => this.#renewUnasked());
   }
 
-  async #renewId(): Promise<void> {
-    await this.#state.store.renewId();
+  /** `heldTo`: how far all writes under the former id are here, where that is not as far as it had come. */
+  async #renewId(heldTo?: Sequence): Promise<void> {
+    const { store } = this.#state;
+    const { id } = store;
+    // Asked for at once, so that one commit has both.
+    await Promise.all([store.renewId(), heldTo === undefined ? undefined : this.#claimOnly(id, heldTo)]);
+    this.#surelyHeldTo = undefined;
     for (const peer of this.#state.peers.all()) if (peer.isUp) this.#greet(peer);
     this.#following.followAllAnew();
   }
 
-  /** Where taking the new id failed the gate stays shut, or the old one's dots would be issued twice: the next write tries again. */
+  /** Claimed any further, what it lacks would be taken for superseded when its peers bring it back. */
+  async #claimOnly(former: StoreId, heldTo: Sequence): Promise<void> {
+    await this.#state.store.update([], (view) => {
+      const position = view.position(former);
+      if (position === undefined || position.applied <= heldTo) return { writes: [], result: undefined };
+      const positions = new Map([[former, { ...position, cursor: heldTo, applied: heldTo }]]);
+      return { writes: [], positions, result: undefined };
+    });
+  }
+
+  /** Where taking the new id failed the gate stays shut, or the old one's dots would be issued twice. It is tried again, for those who follow wait too. */
   #openAfter(renewed: Promise<void>, again: () => void): void {
     renewed.then(
       () => {
@@ -253,7 +284,7 @@ export class Gossip {
         this.#state.log.error({ reason: (error as Error).message }, 'taking a new store id failed');
         if (this.#isStopped) return;
         this.#cancelTimer();
-        this.#cancelTimer = this.#state.clock.timer(RENEW_AGAIN_MS, () => this.#gate.holdUntilWanted(again));
+        this.#cancelTimer = this.#state.clock.timer(RENEW_AGAIN_MS, again);
       },
     );
   }
@@ -289,6 +320,6 @@ export class Gossip {
   /** The fill is begun first: a store that stopped between the two and kept its new id would take itself for filled. */
   async #renew(): Promise<void> {
     await this.#state.filling.begin('its disk is older than what its peers have seen of it');
-    await this.#renewId();
+    await this.#renewId(this.#surelyHeldTo);
   }
 }

@@ -28,6 +28,7 @@ export class PeerMessages implements TransportHandler {
     this.#state = state;
     this.#targets = targets;
     this.#lifecycle = lifecycle;
+    targets.shipper.listen(targets.gossip.mayShip);
   }
 
   onUp(node: NodeName): void {

@@ -1,6 +1,9 @@
 import { ANSWER, CHANGES, MERGE, READ, REQUEST } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
+import type { Member } from '../../../../test/simulation/member.ts';
 import { codeOf, onCluster, optionsOf, type TestCluster, THREE_REGIONS } from './cluster.testing.ts';
+
+type Process = Member['process'];
 
 const noChangesTo =
   (node: string): TestCluster['passes'] =>
@@ -8,6 +11,78 @@ const noChangesTo =
     !(to === node && message[0] === CHANGES);
 
 describe('a quorum read', () => {
+  it('counts no replica that was being filled when it looked, though it is filled when it answers', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      cluster.passes = noChangesTo('eu-1');
+      cluster.split('us-1', 'eu-1');
+      await cluster.put('us-1', 'key', 'value', { level: 'quorum' });
+      await cluster.time.sleep(500);
+      cluster.wipe('ap-1');
+      let mayFill = false;
+      // By us-1 itself eu-1 would be told of the value.
+      cluster.passes = (from, to, message) =>
+        message[0] === CHANGES
+          ? to === 'ap-1' && mayFill
+          : !(from === 'us-1' && to === 'eu-1' && message[0] === ANSWER);
+      cluster.heal();
+      await cluster.start('ap-1');
+      const { node, store } = cluster.member('ap-1').process as NonNullable<Process>;
+      const get = store.get.bind(store);
+      let hasLooked = false;
+      store.get = async (key) => {
+        const bytes = await get(key);
+        hasLooked = true;
+        mayFill = true;
+        while (!node.figures().isFilled) await cluster.time.sleep(10);
+        return bytes;
+      };
+      await cluster.time.sleep(1_000);
+      const told = await cluster
+        .get('eu-1', 'key', { level: 'quorum', timeoutMs: 20_000 })
+        .catch((error: { code?: string }) => error.code);
+      expect(hasLooked).toBe(true);
+      expect(node.figures().isFilled).toBe(true);
+      expect(told).toBe('QUORUM_UNAVAILABLE');
+    }));
+
+  it.each(['another node', 'its own node'] as const)(
+    'by %s counts no store that may be older than what others have seen of it',
+    (reader) =>
+      onCluster(THREE_REGIONS, async (cluster) => {
+        await cluster.put('us-1', 'key', 'old', { level: 'quorum' });
+        await cluster.settle();
+        const backup = cluster.disk('us-1').copy();
+        cluster.split('us-1', 'ap-1');
+        cluster.passes = noChangesTo('ap-1');
+        await cluster.put('us-1', 'key', 'new', { level: 'strong' });
+        await cluster.time.sleep(500);
+        cluster.crash('us-1');
+        cluster.member('us-1').disk = backup;
+        // Only eu-1 knows that there was more, and it is not heard at first.
+        cluster.passes = (from, to, message) => from !== 'eu-1' && noChangesTo('ap-1')(from, to, message);
+        cluster.heal();
+        await cluster.start('us-1');
+        await cluster.time.sleep(600);
+        const node = reader === 'its own node' ? 'us-1' : 'ap-1';
+        const read = cluster.get(node, 'key', { level: 'strong', timeoutMs: 300 });
+        expect(await read.catch((error: { code?: string }) => error.code)).toBe('QUORUM_UNAVAILABLE');
+        cluster.passes = noChangesTo('ap-1');
+        await cluster.settle();
+        expect(await cluster.get(node, 'key', { level: 'strong' })).toEqual(['new']);
+      }),
+  );
+
+  it('waits for its own store to find out how old it is, where the others do not do without', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await cluster.put('us-1', 'key', 'value', { level: 'quorum' });
+      await cluster.settle();
+      for (const node of ['us-1', 'eu-1']) cluster.crash(node);
+      await cluster.start('us-1');
+      await cluster.time.sleep(800);
+      expect(await cluster.get('us-1', 'key', { level: 'strong' })).toEqual(['value']);
+      expect(await cluster.get('ap-1', 'key', { level: 'strong' })).toEqual(['value']);
+    }));
+
   it('repairs replicas that answered with less, once', () =>
     onCluster(THREE_REGIONS, async (cluster) => {
       let merges = 0;

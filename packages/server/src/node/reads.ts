@@ -197,20 +197,31 @@ export class Reads {
 
   /** A peer asks for what this store holds. */
   async onCall([, key, cover]: ReadCall, timeoutMs: number) {
-    const { catalog, coverage, replica, filling } = this.#state;
+    const { catalog, coverage, replica } = this.#state;
     if (!catalog.isHeldHere(key))
       throw new MeridianError('REPLICA_UNAVAILABLE', 'this node holds no replica of the key');
     if (cover) {
       const token = vectorOf(cover);
       if (!(await coverage.wait(() => coverage.isCovered(key, token), timeoutMs))) throw notCovered();
     }
+    const countedBefore = this.#isCounted();
     const bytes = await replica.readBytes(key);
     return [
       bytes ? this.#known(key, bytes) : null,
       replica.storeId,
-      filling.isFilled(),
+      // Both before the row was read and after: it may have been filled, or found to lack something, meanwhile.
+      countedBefore && this.#isCounted(),
       stalenessMs(this.#state, namespaceIdOf(key)),
     ];
+  }
+
+  /**
+   * Whether what this store holds counts in a majority: it is filled, and knows that its disk is no older than what its peers
+   * have seen of it. The gate is not asked before anybody was heard: who waits for it then has the store take a new id.
+   */
+  #isCounted(): boolean {
+    const { filling, peers } = this.#state;
+    return filling.isFilled() && peers.isAnyGreeted && this.#state.readyToWrite() === undefined;
   }
 
   /** Whoever first covers the session: this store, once what it lacks has come, or a replica that has it already. */
@@ -302,14 +313,33 @@ export class Reads {
     const { catalog, self, peers, filling, metrics } = this.#state;
     const places = catalog.replicas(key);
     const required = this.#state.bugs.has('quorum-of-one') ? 1 : quorumOf(places.length);
-    const isHere = places.some(({ store }) => store === self.store) && filling.isFilled();
+    const isReplica = places.some(({ store }) => store === self.store);
     const targets = this.#livePeers(key);
+    const held = isReplica && isShort(targets, required) ? this.#state.readyToWrite() : undefined;
+    if (held) return this.#readMajorityAfter(held, key, options);
+    // Where this is the only replica there is nothing that could know better.
+    const isHere = isReplica && (required === 1 ? filling.isFilled() : this.#isCounted());
     metrics.readsQuorum += 1;
     if (targets.length + (isHere ? 1 : 0) < required) {
       const missing = places.filter(({ store }) => (store === self.store ? !isHere : !peers.isStoreLive(store)));
       throw quorumUnavailable(required, targets.length + (isHere ? 1 : 0), missing, NOTHING_DONE);
     }
     return this.#gather(key, places, required, isHere, targets, options);
+  }
+
+  /** Without this store there are too few, and it is about to find out whether it counts. */
+  async #readMajorityAfter(held: Promise<void>, key: RecordKey, options: RequestOptions): Promise<MajorityRead> {
+    const { clock, self, catalog } = this.#state;
+    const startedAtMs = clock.monotonicMs();
+    const places = catalog.replicas(key);
+    const required = quorumOf(places.length);
+    const here = places.filter(({ store }) => store === self.store);
+    const late = () => quorumUnavailable(required, required - 1, here, `${NOT_READY}; ${NOTHING_DONE}`);
+    await within(clock, options.timeoutMs, held, late);
+    return this.#readMajority(key, {
+      ...options,
+      timeoutMs: options.timeoutMs - (clock.monotonicMs() - startedAtMs),
+    });
   }
 
   #gather(
@@ -403,6 +433,12 @@ interface MajorityRead {
 const NO_HOPS: readonly Hop[] = [];
 /** Nothing was read, nor written where a write was to go on from it. */
 const NOTHING_DONE = 'nothing was done';
+const NOT_READY = 'this store has not yet found out whether its disk is older than what its peers have seen of it';
+
+/** Whether the others do with this store, and not without it. */
+function isShort(others: readonly Peer[], required: number): boolean {
+  return others.length > 0 && others.length === required - 1;
+}
 
 function knownToCover(peer: Peer, token: SessionToken): boolean {
   for (const [store, sequence] of token) {

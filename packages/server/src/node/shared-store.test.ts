@@ -1,4 +1,4 @@
-import { CHANGES, COMMITTED } from '@meridian/core/wire/messages';
+import { CHANGES, COMMITTED, GREETING, type Message } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { SimulatedServer } from '../../../../test/simulation/simulated-database.ts';
 import { codeOf, onCluster, optionsOf, type TestCluster } from './cluster.testing.ts';
@@ -237,50 +237,66 @@ describe('two nodes on one store', () => {
       expect(['us-1', 'ap-1'].map((node) => cluster.storeId(node))).toEqual(ids);
     }));
 
-  it('claim nothing that neither has taken in, where one goes on with what waited while the other followed', () =>
-    onCluster(ONE_SHARED, async (cluster) => {
-      const { time, simulated } = cluster;
-      const follower = followerOf(cluster, 'us-1');
-      await cluster.put('us-1', 'probe', 'x');
-      await cluster.settle();
-      const first = follower();
-      const second = first === 'eu-1' ? 'eu-2' : 'eu-1';
-      const links = { toFirst: false, fromAp: false, toSecond: Number.POSITIVE_INFINITY };
-      let batches = 0;
-      cluster.passes = (from, to, message) => {
-        if (message[0] !== CHANGES) return true;
-        if (from === 'us-1' && to === first) return links.toFirst;
-        if (from === 'us-1' && to === second) return ++batches <= links.toSecond;
-        return from === 'ap-1' && to === 'us-1' && links.fromAp;
-      };
-      const news = async (value: string): Promise<void> => {
-        links.fromAp = false;
-        await cluster.put('ap-1', 'key', value);
-        links.fromAp = true;
-      };
-      // The first cannot take in this; what comes after it waits at its door while it stands still.
-      await cluster.put('us-1', 'key', 'from us');
-      links.toFirst = true;
-      await cluster.put('us-1', 'next', 'x');
-      links.toFirst = false;
-      simulated.pause(cluster.member(first));
-      // The row moves up.
-      await news('from ap');
-      await time.sleep(300);
-      for (let at = 0; at < 40; at++) await cluster.put('us-1', `more-${at}`, 'x');
-      await news('from ap, later');
-      await time.sleep(1_000);
-      // The second follows. The end of its walk is late.
-      links.toSecond = batches + 1;
-      for (const untilMs = time.nowMs + 8_000; time.nowMs < untilMs && batches < links.toSecond; ) await time.sleep(5);
-      await time.sleep(400);
-      simulated.resume(cluster.member(first));
-      await time.sleep(300);
-      cluster.passes = () => true;
-      await cluster.settle();
-      await time.sleep(30_000);
-      const shown = async (node: string) => [...(await cluster.get(node, 'key'))].sort();
-      expect(await shown('us-1')).toContain('from us');
-      expect(await shown('eu-1')).toEqual(await shown('us-1'));
-    }));
+  it.each([
+    ['it goes on', false],
+    ['it has asked anew while it waited for its turn', true],
+  ])(
+    'claim nothing that neither has taken in, of what waited for one while the other followed, where %s',
+    (_how, asksAnew) =>
+      onCluster(ONE_SHARED, async (cluster) => {
+        const { time, simulated } = cluster;
+        const follower = followerOf(cluster, 'us-1');
+        await cluster.put('us-1', 'probe', 'x');
+        await cluster.settle();
+        const first = follower();
+        const second = first === 'eu-1' ? 'eu-2' : 'eu-1';
+        const links = { toFirst: false, fromAp: false, toSecond: Number.POSITIVE_INFINITY };
+        let batches = 0;
+        cluster.passes = (from, to, message) => {
+          if (message[0] !== CHANGES) return true;
+          if (from === 'us-1' && to === first) return links.toFirst;
+          if (from === 'us-1' && to === second) return ++batches <= links.toSecond;
+          return from === 'ap-1' && to === 'us-1' && links.fromAp;
+        };
+        const news = async (value: string): Promise<void> => {
+          links.fromAp = false;
+          await cluster.put('ap-1', 'key', value);
+          links.fromAp = true;
+        };
+        // The first cannot take in this; what comes after it waits at its door while it stands still.
+        await cluster.put('us-1', 'key', 'from us');
+        links.toFirst = true;
+        await cluster.put('us-1', 'next', 'x');
+        links.toFirst = false;
+        simulated.pause(cluster.member(first));
+        // The row moves up.
+        await news('from ap');
+        await time.sleep(300);
+        for (let at = 0; at < 40; at++) await cluster.put('us-1', `more-${at}`, 'x');
+        await news('from ap, later');
+        await time.sleep(1_000);
+        // The second follows. The end of its walk is late.
+        links.toSecond = batches + 1;
+        for (const untilMs = time.nowMs + 8_000; time.nowMs < untilMs && batches < links.toSecond; )
+          await time.sleep(5);
+        await time.sleep(400);
+        const turn = asksAnew ? database(cluster).lock(() => undefined) : undefined;
+        simulated.resume(cluster.member(first));
+        if (turn) {
+          await time.sleep(20);
+          const { transport } = cluster.member(first).process ?? {};
+          const { store } = cluster.member('us-1').process ?? {};
+          const greeting = [GREETING, 'us-1', store?.id, store?.sequence, true, []];
+          transport?.handler?.onMessage(cluster.member('us-1').name, greeting as unknown as Message);
+          database(cluster).release(turn);
+        }
+        await time.sleep(300);
+        cluster.passes = () => true;
+        await cluster.settle();
+        await time.sleep(30_000);
+        const shown = async (node: string) => [...(await cluster.get(node, 'key'))].sort();
+        expect(await shown('us-1')).toContain('from us');
+        expect(await shown('eu-1')).toEqual(await shown('us-1'));
+      }),
+  );
 });

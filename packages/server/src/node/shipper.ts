@@ -80,6 +80,7 @@ export class Shipper {
   readonly #startSequence: Sequence;
   readonly #onAheadOfSelf: (seen: Sequence, isSurelyBehind: boolean) => void;
   readonly #learn: (id: StoreId) => Promise<void>;
+  #mayShip: () => boolean = () => true;
   #isStopped = false;
   #rowsSent = 0;
   #batchesSent = 0;
@@ -106,6 +107,11 @@ export class Shipper {
     this.#onAheadOfSelf = onAheadOfSelf;
     this.#learn = learn;
     this.#times = new CommitTimes(store.sequence, clock.monotonicMs());
+  }
+
+  /** Asked before each batch: where it says no, the next tick asks again. */
+  listen(mayShip: () => boolean): void {
+    this.#mayShip = mayShip;
   }
 
   stop(): void {
@@ -259,6 +265,7 @@ export class Shipper {
 
   #hasRoom(follower: Follower): boolean {
     return (
+      this.#mayShip() &&
       this.#transport.isUp(follower.node) &&
       (follower.inFlightBytes < this.#limits.windowBytes || this.#bugs.has('unbounded-window'))
     );

@@ -1,5 +1,5 @@
 import type { StoreId } from '@meridian/core/ids';
-import { APPLIED, CHANGES, FOLLOW } from '@meridian/core/wire/messages';
+import { APPLIED, CHANGES, FOLLOW, type Message, REQUEST } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { codeOf, onCluster, optionsOf, THREE_REGIONS } from './cluster.testing.ts';
 
@@ -188,5 +188,35 @@ describe('filling', () => {
       await cluster.settle();
       expect(cluster.node('eu-1').figures().isFilled).toBe(true);
       for (const key of keys) expect(await cluster.get('eu-1', key)).toEqual(['value']);
+    }));
+
+  it('brings what an origin claims of its former id from the start of its index, also where another walk was half done', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await cluster.put('us-1', 'old', 'kept');
+      await cluster.settle();
+      const backup = cluster.disk('us-1').copy();
+      cluster.split('us-1', 'ap-1');
+      await cluster.put('us-1', 'young', 'one');
+      await cluster.settle();
+      cluster.crash('us-1');
+      cluster.member('us-1').disk = backup;
+      // No view of us-1's index comes to its end at ap-1, and nobody compares with ap-1.
+      const isEnd = ([kind, , , , , isWhole]: Message): boolean => kind === CHANGES && isWhole === true;
+      const isComparing = (from: string, to: string, [kind]: Message): boolean =>
+        kind === REQUEST && (from === 'ap-1' || to === 'ap-1');
+      cluster.passes = (from, to, message) =>
+        !(from === 'us-1' && to === 'ap-1' && isEnd(message)) && !isComparing(from, to, message);
+      cluster.heal();
+      await cluster.start('us-1');
+      await cluster.settle();
+      for (let at = 0; at < 40; at++) await cluster.put('us-1', `more-${at}`, 'x');
+      await cluster.settle();
+      cluster.crash('ap-1');
+      await cluster.start('ap-1');
+      cluster.passes = (from, to, message) => !isComparing(from, to, message);
+      await cluster.settle();
+      cluster.passes = () => true;
+      await cluster.time.sleep(30_000);
+      for (const node of ['us-1', 'eu-1', 'ap-1']) expect(await cluster.get(node, 'young')).toEqual(['one']);
     }));
 });

@@ -233,6 +233,22 @@ describe('a turn that the database has lost', () => {
       expect(other.regressed).toHaveLength(1);
     }));
 
+  it('is missed by the node that took it, though the other says that it knows of a later one', () =>
+    onTwoNodes(async ({ time, server, one, other }) => {
+      one.store.shared.onReconnected(() => Promise.resolve([other.store.shared.latest]));
+      await put(one.store, 'kept', A);
+      await time.sleep(250);
+      await other.store.shared.refresh();
+      const lost = await put(one.store, 'lost', B);
+      server.failOver();
+      await put(other.store, 'other', C);
+      await put(other.store, 'further', D);
+      expect(await failureOf(put(one.store, 'one', A))).toBeInstanceOf(StoreFailedError);
+      expect(one.regressed).toEqual([lost]);
+      await time.sleep(2_000);
+      expect(one.regressed).toEqual([lost]);
+    }));
+
   it('is told of for as long as the store has no new id, by the one that missed it', () =>
     onTwoNodes(async ({ time, server, one, other }) => {
       await put(one.store, 'kept', A);

@@ -232,10 +232,18 @@ export class SharedStore implements Store {
     for (const listener of this.#changeListeners) this.#guard(() => listener(notice));
   }
 
-  /** What is said of the store under another id is found in the database. */
+  /**
+   * What is said of the store under another id is found in the database. Each turn that is named is looked for there, this
+   * node's own too: to hear of a later one hides none that is gone.
+   */
   async #askOthers(): Promise<void> {
-    const { id } = this.#known.seen;
-    for (const mark of await this.#whatOthersSay()) if (mark.id === id) this.#known.see(mark);
+    const { epoch, seen } = this.#known;
+    const said = (await this.#whatOthersSay()).filter(({ id }) => id === seen.id);
+    for (const mark of said.length > 0 ? [seen, ...said] : []) {
+      const found = await this.#database.readState(mark).catch(() => undefined);
+      if (found) this.#known.take(found, epoch);
+      else if (mark.id === this.#known.seen.id) this.#known.see(mark);
+    }
   }
 
   /** From where a store was renewed that had gone back it holds other rows than were told of. */

@@ -70,6 +70,11 @@ describe('the condition of a change', () => {
     expect(condition('"v3.1"', undefined, seenUpTo(7))).toEqual(versions(3));
   });
 
+  it('is the live value of the version that the context has seen, for If-Match: * with a context', () => {
+    expect(condition('*', undefined, seenUpTo(7))).toEqual(versions(7));
+    expect(condition('*', undefined, new Map(EMPTY_VECTOR))).toEqual(versions());
+  });
+
   it('is refused where it contradicts itself, or is none that a change can have', async () => {
     expect(await codeOfCondition('"v3.1"', '*')).toBe('INVALID_PARAMETER');
     expect(await codeOfCondition('"v3.1"', undefined, undefined, true)).toBe('INVALID_PARAMETER');

@@ -43,9 +43,15 @@ export function conditionOf(
       });
     return { kind: 'absent' };
   }
-  if (ifMatch !== undefined) return ifMatch.trim() === '*' ? { kind: 'present' } : versionsOf(namespace, ifMatch);
-  if (seen === undefined) return { kind: 'always' };
-  return { kind: 'seen', version: Math.max(0, ...seen.values()) };
+  const version = seen && Math.max(0, ...seen.values());
+  if (ifMatch !== undefined) return ifMatch.trim() === '*' ? presentAs(version) : versionsOf(namespace, ifMatch);
+  return version === undefined ? { kind: 'always' } : { kind: 'seen', version };
+}
+
+/** Any live value, or, where the client says which version it has seen, that one: no other may be hidden unseen. */
+function presentAs(version: number | undefined): Condition {
+  if (version === undefined) return { kind: 'present' };
+  return { kind: 'versions', versions: version === 0 ? [] : [version] };
 }
 
 /** Strong comparison: a weak tag, or one of another namespace, matches nothing. */

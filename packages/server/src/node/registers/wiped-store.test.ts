@@ -99,6 +99,34 @@ describe('a wiped store that comes back in a strong namespace', () => {
       }
     }));
 
+  it.each(['get', 'quorum'] as const)(
+    'takes no other that was wiped with it for one that has all, while a third is away: read by %s',
+    (how) =>
+      onStrongCluster({ us: 1, eu: 1, ap: 1, sa: 1, af: 1 }, {}, async (clients, cluster) => {
+        const read = (node: string) =>
+          how === 'get'
+            ? clients.get(node, 'key').then((value) => [value])
+            : cluster.get(node, 'plain', { level: 'quorum' });
+        await clients.put('us-1', 'key', 'one');
+        await cluster.settle();
+        // sa-1 and af-1 hear nothing of it.
+        for (const one of ['us-1', 'eu-1', 'ap-1']) for (const other of ['sa-1', 'af-1']) cluster.split(one, other);
+        await clients.put('us-1', 'key', 'two');
+        await cluster.put('us-1', 'plain', 'two', { level: 'quorum' });
+        await cluster.time.sleep(500);
+        cluster.crash('us-1');
+        cluster.wipe('eu-1');
+        cluster.wipe('ap-1');
+        cluster.heal();
+        for (const node of ['eu-1', 'ap-1']) await cluster.start(node);
+        await cluster.settle();
+        for (const node of ['eu-1', 'sa-1']) expect(await codeOf(read(node))).toBe('QUORUM_UNAVAILABLE');
+        await cluster.start('us-1');
+        await cluster.settle();
+        for (const node of ['us-1', 'eu-1', 'ap-1', 'sa-1', 'af-1']) expect(await read(node)).toEqual(['two']);
+      }),
+  );
+
   it('applies a retry under an idempotency key no second time', () =>
     onStrongCluster(THREE_REGIONS, {}, async (clients, cluster) => {
       const order = { idempotencyKey: 'order-7' };
