@@ -7,6 +7,7 @@ import { MeridianError } from '@meridian/core/wire/errors';
 import { SCAN, type ScanCall, scanResult } from '@meridian/core/wire/messages';
 import { vectorEntries, vectorOf } from '@meridian/core/wire/vector-entries';
 import type { StoredRow } from '../ports/store.ts';
+import { isCounted } from './counted.ts';
 import { within } from './deadline.ts';
 import { LIST_BYTES_MAX } from './limits.ts';
 import type { NodeState } from './node-state.ts';
@@ -200,11 +201,12 @@ export class ListingPages {
     return page;
   }
 
-  #scanOwn({ namespace, from, to, rowsMax, bytesMax, token, options }: Scan): Promise<Page> {
+  #scanOwn({ from, to, rowsMax, bytesMax, token, options }: Scan): Promise<Page> {
     const { level, timeoutMs } = options;
     const cover = level === 'session' ? token : undefined;
-    const mustBeSure = level === 'quorum' && namespace.mode === 'strong';
-    return this.#scanHere([from, to, rowsMax, bytesMax], cover, mustBeSure, timeoutMs);
+    // A majority of one is this store alone, whoever was heard.
+    const counts = () => this.#state.filling.isFilled();
+    return this.#scanHere([from, to, rowsMax, bytesMax], cover, level === 'quorum', counts, timeoutMs);
   }
 
   async #scanThere(peer: Peer, scan: Scan): Promise<Page> {
@@ -232,17 +234,19 @@ export class ListingPages {
     [from, to, rowsMax, bytesMax]: readonly [RecordKey, RecordKey, number, number],
     cover: SessionToken | undefined,
     mustBeSure: boolean,
+    counts: () => boolean,
     timeoutMs: number,
   ): Promise<Page> {
-    const { store, filling } = this.#state;
+    const { store } = this.#state;
     if (mustBeSure) await this.#ensureCurrent(timeoutMs);
     if (cover && cover.size > 0) await this.#waitFor(cover, from, timeoutMs);
+    const countedBefore = counts();
     const page = await store.scan(from, to, { rowsMax, bytesMax });
     return {
       rows: page.rows.map((row: StoredRow) => [row.key, this.#marks.knownBytes(row.key, row.record)] as const),
       isComplete: page.isComplete,
-      // Not before the rows are read: what it is found to lack meanwhile, it may have lacked then.
-      isFilled: filling.isFilled(),
+      // Both before the rows were read and after: it may have been filled, or found to lack something, meanwhile.
+      isFilled: countedBefore && counts(),
       stalenessMs: stalenessMs(this.#state, namespaceIdOf(from)),
     };
   }
@@ -284,7 +288,9 @@ export class ListingPages {
       Math.min(Math.max(1, rowsMax), CALL_ROWS_MAX),
       Math.min(Math.max(1, bytesMax), LIST_BYTES_MAX),
     ] as const;
-    return this.#scanHere(bounds, cover ? vectorOf(cover) : undefined, !isEventual && !isFingerprints, timeoutMs);
+    const mustBeSure = !isEventual && !isFingerprints;
+    const counts = () => isCounted(this.#state);
+    return this.#scanHere(bounds, cover ? vectorOf(cover) : undefined, mustBeSure, counts, timeoutMs);
   }
 }
 

@@ -153,6 +153,37 @@ describe('a listing', () => {
         expect(await codeOf(cluster.node('us-1').list('default', other, optionsOf()))).toBe('INVALID_CURSOR');
     }));
 
+  it.each(['ap-1', 'us-1'])(
+    'at level quorum at %s counts no store that may be older than what others have seen of it',
+    (reader) =>
+      onCluster(THREE_REGIONS, async (cluster) => {
+        const list = (timeoutMs: number) =>
+          cluster
+            .node(reader)
+            .list('default', { prefix: '', limit: 9 }, optionsOf({ level: 'quorum', timeoutMs }))
+            .then(({ items }) => items.map(({ values }) => decoder.decode(values[0]?.body)));
+        const isUnheard = (to: string, kind: number) => to === 'ap-1' && kind === CHANGES;
+        await cluster.put('us-1', 'key', 'old', { level: 'quorum' });
+        await cluster.settle();
+        const backup = cluster.disk('us-1').copy();
+        cluster.split('us-1', 'ap-1');
+        cluster.passes = (_from, to, message) => !isUnheard(to, message[0]);
+        await cluster.put('us-1', 'key', 'new', { level: 'quorum' });
+        await cluster.time.sleep(500);
+        cluster.crash('us-1');
+        cluster.member('us-1').disk = backup;
+        // Only eu-1 knows that there was more, and it is not heard at first.
+        cluster.passes = (from, to, message) => from !== 'eu-1' && !isUnheard(to, message[0]);
+        cluster.heal();
+        await cluster.start('us-1');
+        await cluster.time.sleep(600);
+        expect(await codeOf(list(300))).toBe('QUORUM_UNAVAILABLE');
+        cluster.passes = (_from, to, message) => !isUnheard(to, message[0]);
+        await cluster.settle();
+        expect(await list(2_000)).toEqual(['new']);
+      }),
+  );
+
   it('at level quorum goes on while a majority answers, one of three being silent or being filled', () =>
     onCluster(THREE_REGIONS, async (cluster) => {
       await cluster.put('us-1', 'key', 'value', { level: 'quorum' });

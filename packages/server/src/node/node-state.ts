@@ -40,5 +40,5 @@ export interface NodeState {
   readonly metrics: NodeMetrics;
   readonly bugs: PlantedBugs;
   /** Resolves once this store may take writes: it has compared itself with its peers, or waited long enough for them. */
-  readyToWrite(): Promise<void> | undefined;
+  readonly readyToWrite: () => Promise<void> | undefined;
 }

@@ -26,6 +26,7 @@ import { decodeRecord, encodeRecord } from '@meridian/core/wire/record-codec';
 import { decodeStored } from '@meridian/core/wire/stored-record';
 import { vectorEntries, vectorOf } from '@meridian/core/wire/vector-entries';
 import type { RecentRecord } from '../ports/store.ts';
+import { isCounted } from './counted.ts';
 import { within } from './deadline.ts';
 import { type Attempt, firstSuccess } from './hedge.ts';
 import { HEDGE_MS, REPAIR_WAIT_MS } from './limits.ts';
@@ -204,24 +205,15 @@ export class Reads {
       const token = vectorOf(cover);
       if (!(await coverage.wait(() => coverage.isCovered(key, token), timeoutMs))) throw notCovered();
     }
-    const countedBefore = this.#isCounted();
+    const countedBefore = isCounted(this.#state);
     const bytes = await replica.readBytes(key);
     return [
       bytes ? this.#known(key, bytes) : null,
       replica.storeId,
       // Both before the row was read and after: it may have been filled, or found to lack something, meanwhile.
-      countedBefore && this.#isCounted(),
+      countedBefore && isCounted(this.#state),
       stalenessMs(this.#state, namespaceIdOf(key)),
     ];
-  }
-
-  /**
-   * Whether what this store holds counts in a majority: it is filled, and knows that its disk is no older than what its peers
-   * have seen of it. The gate is not asked before anybody was heard: who waits for it then has the store take a new id.
-   */
-  #isCounted(): boolean {
-    const { filling, peers } = this.#state;
-    return filling.isFilled() && peers.isAnyGreeted && this.#state.readyToWrite() === undefined;
   }
 
   /** Whoever first covers the session: this store, once what it lacks has come, or a replica that has it already. */
@@ -318,7 +310,7 @@ export class Reads {
     const held = isReplica && isShort(targets, required) ? this.#state.readyToWrite() : undefined;
     if (held) return this.#readMajorityAfter(held, key, options);
     // Where this is the only replica there is nothing that could know better.
-    const isHere = isReplica && (required === 1 ? filling.isFilled() : this.#isCounted());
+    const isHere = isReplica && (required === 1 ? filling.isFilled() : isCounted(this.#state));
     metrics.readsQuorum += 1;
     if (targets.length + (isHere ? 1 : 0) < required) {
       const missing = places.filter(({ store }) => (store === self.store ? !isHere : !peers.isStoreLive(store)));
