@@ -23,7 +23,8 @@ interface ImportFlags extends ClientFlags {
 }
 
 interface Source {
-  readonly stream: AsyncIterable<Uint8Array | string>;
+  /** Once. */
+  readonly open: () => AsyncIterable<Uint8Array | string>;
   readonly bytes: number | undefined;
   readonly file?: Stats;
 }
@@ -129,7 +130,7 @@ async function sendAll(
       .finally(() => inFlight.delete(sent));
     inFlight.set(sent, chunk);
   };
-  const chunks = chunksOf(linesOf(source.stream), prefix, ({ line, problem, text }) =>
+  const chunks = chunksOf(linesOf(source.open()), prefix, ({ line, problem, text }) =>
     failures.add(line, 'INVALID_ROW', problem, text),
   );
   for await (const chunk of chunks) {
@@ -144,14 +145,14 @@ async function sendAll(
 }
 
 async function sourceOf(file: string | undefined, { folder, stdin }: Dependencies): Promise<Source> {
-  if (file === undefined || file === '-') return { stream: stdin, bytes: undefined };
+  if (file === undefined || file === '-') return { open: () => stdin, bytes: undefined };
   const path = resolve(folder, file);
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
     throw new SettingError(file, error.code === 'ENOENT' ? 'there is no such file' : `cannot be read (${error.code})`);
   });
   if (found.isDirectory()) throw new SettingError(file, 'is a folder');
   return {
-    stream: createReadStream(path, { highWaterMark: 256 * 1024 }),
+    open: () => createReadStream(path, { highWaterMark: 256 * 1024 }),
     bytes: found.isFile() ? found.size : undefined,
     file: found,
   };
