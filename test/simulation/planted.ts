@@ -61,7 +61,7 @@ export const PLANTED: Readonly<Record<string, Planted>> = {
     'recovered-by-ballot-check',
     840,
     'a wiped store takes in all that it may have accepted',
-    28,
+    693,
     7,
   ),
   // Seeds in which nodes share a store: every fourth.

@@ -133,6 +133,18 @@ export class TestCluster {
   }
 }
 
+/** us-1 is down, on a disk from before its write of `young`, of which only eu-1 has heard; ap-1 is cut off from it. */
+export async function crashOntoOlderDisk(cluster: TestCluster): Promise<void> {
+  await cluster.put('us-1', 'old', 'kept');
+  await cluster.settle();
+  const older = cluster.disk('us-1').copy();
+  cluster.split('us-1', 'ap-1');
+  await cluster.put('us-1', 'young', 'one');
+  await cluster.settle();
+  cluster.crash('us-1');
+  cluster.member('us-1').disk = older;
+}
+
 export function optionsOf(more: Partial<RequestOptions> = {}): RequestOptions {
   return { requestId: 'test', level: 'eventual', timeoutMs: 2_000, ...more };
 }

@@ -1,7 +1,14 @@
 import type { StoreId, StoreName } from '@meridian/core/ids';
 import { CHANGES, GREETING, PING, PONG, READ, REQUEST } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
-import { codeOf, onCluster, optionsOf, type TestCluster, THREE_REGIONS } from './cluster.testing.ts';
+import {
+  codeOf,
+  crashOntoOlderDisk,
+  onCluster,
+  optionsOf,
+  type TestCluster,
+  THREE_REGIONS,
+} from './cluster.testing.ts';
 import { UNANSWERED_MS } from './limits.ts';
 
 /** Puts `node` on a disk as it was before its last writes, which its peers have seen. */
@@ -19,16 +26,9 @@ async function restoreOlderDisk(cluster: TestCluster, node: string): Promise<voi
 
 /** Of the last write of us-1 only eu-1 knows, which it hears last; ap-1 has written meanwhile. */
 async function restoreDiskThatOnlyEuIsAheadOf(cluster: TestCluster): Promise<void> {
-  await cluster.put('us-1', 'old', 'kept');
-  await cluster.settle();
-  const backup = cluster.disk('us-1').copy();
-  cluster.split('us-1', 'ap-1');
-  await cluster.put('us-1', 'young', 'one');
-  await cluster.settle();
-  cluster.crash('us-1');
+  await crashOntoOlderDisk(cluster);
   for (let at = 0; at < 10; at++) await cluster.put('ap-1', `more-${at}`, 'x');
   await cluster.settle();
-  cluster.member('us-1').disk = backup;
   cluster.heal();
   cluster.split('us-1', 'eu-1');
 }

@@ -7,11 +7,11 @@ import { MeridianError } from '@meridian/core/wire/errors';
 import { SCAN, type ScanCall, scanResult } from '@meridian/core/wire/messages';
 import { vectorEntries, vectorOf } from '@meridian/core/wire/vector-entries';
 import type { StoredRow } from '../ports/store.ts';
-import { isCounted } from './counted.ts';
-import { within } from './deadline.ts';
 import { LIST_BYTES_MAX } from './limits.ts';
 import type { NodeState } from './node-state.ts';
 import type { Peer } from './peers.ts';
+import { notReady } from './read-errors.ts';
+import { isCounted, untilReady } from './readiness.ts';
 import type { ChosenMarks } from './registers/chosen-marks.ts';
 import { round } from './rounded.ts';
 import type { Hop, RequestOptions } from './service.ts';
@@ -238,7 +238,8 @@ export class ListingPages {
     timeoutMs: number,
   ): Promise<Page> {
     const { store } = this.#state;
-    if (mustBeSure) await this.#ensureCurrent(timeoutMs);
+    // As for a question about a register: a disk that may be older than what this store has told others proves nothing.
+    if (mustBeSure) await untilReady(this.#state, timeoutMs, notReady);
     if (cover && cover.size > 0) await this.#waitFor(cover, from, timeoutMs);
     const countedBefore = counts();
     const page = await store.scan(from, to, { rowsMax, bytesMax });
@@ -249,14 +250,6 @@ export class ListingPages {
       isFilled: countedBefore && counts(),
       stalenessMs: stalenessMs(this.#state, namespaceIdOf(from)),
     };
-  }
-
-  /** As for a question about a register: a disk that may be older than what this store has told others proves nothing. */
-  async #ensureCurrent(timeoutMs: number): Promise<void> {
-    const { clock } = this.#state;
-    const deadlineMs = clock.monotonicMs() + timeoutMs;
-    for (let held = this.#state.readyToWrite(); held; held = this.#state.readyToWrite())
-      await within(clock, deadlineMs - clock.monotonicMs(), held, notReady);
   }
 
   async #waitFor(cover: SessionToken, from: RecordKey, timeoutMs: number): Promise<void> {
@@ -296,11 +289,4 @@ export class ListingPages {
 
 function wasDropped(): MeridianError {
   return new MeridianError('REPLICA_UNAVAILABLE', 'the namespace was dropped: this store holds nothing of it');
-}
-
-function notReady(): MeridianError {
-  return new MeridianError(
-    'REPLICA_UNAVAILABLE',
-    'this store has not yet found out whether its disk is older than what its peers have seen of it',
-  );
 }

@@ -45,7 +45,7 @@ function registerIn(rows: readonly Uint8Array[], required: number): Proven | und
   return { record: registerRecord(chosen) };
 }
 
-/** A majority holds all that any of them showed, so nothing needs to be written back (`readQuorum`, reads.ts). */
+/** A majority holds all that any of them showed, so nothing needs to be written back (`QuorumReads`). */
 function recordIn(shown: Shown, rows: readonly Uint8Array[], required: number): Proven | undefined {
   const first = rows[0] as Uint8Array;
   if (rows.every((row) => isSame(row, first))) return { record: decodeRecord(first) };

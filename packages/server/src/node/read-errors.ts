@@ -1,5 +1,6 @@
 import type { Replica as Place } from '@meridian/core/placement/preference-list';
 import { MeridianError } from '@meridian/core/wire/errors';
+import { NOT_READY } from './readiness.ts';
 
 export function quorumUnavailable(
   required: number,
@@ -14,6 +15,11 @@ export function quorumUnavailable(
     reached,
     missingRegions,
   });
+}
+
+/** Of a store that cannot answer for what it holds. */
+export function notReady(): MeridianError {
+  return new MeridianError('REPLICA_UNAVAILABLE', NOT_READY);
 }
 
 export function notCovered(): MeridianError {

@@ -1,7 +1,7 @@
 import type { StoreId } from '@meridian/core/ids';
 import { APPLIED, CHANGES, FOLLOW, type Message, REQUEST } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
-import { codeOf, onCluster, optionsOf, THREE_REGIONS } from './cluster.testing.ts';
+import { codeOf, crashOntoOlderDisk, onCluster, optionsOf, THREE_REGIONS } from './cluster.testing.ts';
 
 const keys = Array.from({ length: 60 }, (_none, at) => `key-${at}`);
 const lagOf = (cluster: Parameters<Parameters<typeof onCluster>[1]>[0], from: string, to: string) =>
@@ -192,14 +192,7 @@ describe('filling', () => {
 
   it('brings what an origin claims of its former id from the start of its index, also where another walk was half done', () =>
     onCluster(THREE_REGIONS, async (cluster) => {
-      await cluster.put('us-1', 'old', 'kept');
-      await cluster.settle();
-      const backup = cluster.disk('us-1').copy();
-      cluster.split('us-1', 'ap-1');
-      await cluster.put('us-1', 'young', 'one');
-      await cluster.settle();
-      cluster.crash('us-1');
-      cluster.member('us-1').disk = backup;
+      await crashOntoOlderDisk(cluster);
       // No view of us-1's index comes to its end at ap-1, and nobody compares with ap-1.
       const isEnd = ([kind, , , , , isWhole]: Message): boolean => kind === CHANGES && isWhole === true;
       const isComparing = (from: string, to: string, [kind]: Message): boolean =>

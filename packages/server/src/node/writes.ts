@@ -20,7 +20,9 @@ import { within } from './deadline.ts';
 import type { NodeState } from './node-state.ts';
 import type { Peer } from './peers.ts';
 import { quorumUnavailable } from './read-errors.ts';
-import type { ReadOutcome, Reads } from './reads.ts';
+import type { ReadOutcome } from './read-outcome.ts';
+import { NOT_READY, untilReady } from './readiness.ts';
+import type { Reads } from './reads.ts';
 import type { LocalWriteResult } from './replica.ts';
 import { round } from './rounded.ts';
 import type { Hop, Level, RequestOptions } from './service.ts';
@@ -118,7 +120,8 @@ export class Writes {
     const before = this.#mustReadBefore(key, input, options)
       ? await this.#readBefore(key, input, deadlineMs, options)
       : NOTHING_READ;
-    if (this.#state.readyToWrite()) await this.#passGate(deadlineMs);
+    // Last of all that is waited for before the write: the gate may have closed while a read was under way.
+    if (this.#state.readyToWrite()) await untilReady(this.#state, deadlineMs - clock.monotonicMs(), gateHeld);
     const result = await within(clock, deadlineMs - clock.monotonicMs(), replica.write(key, input), () =>
       tooSlow(options),
     );
@@ -140,14 +143,6 @@ export class Writes {
     const atMs = round(clock.monotonicMs() - startedAtMs);
     const { asked, answered, hops } = await this.#spread(key, result, targets, required, { rounds, atMs }, options);
     return { ...head, asked, answered, hops: [...before.hops, ...hops], rounds };
-  }
-
-  /** Last of all that is waited for before the write: the gate may have closed while a read was under way. */
-  async #passGate(deadlineMs: number): Promise<void> {
-    const { clock } = this.#state;
-    for (let held = this.#state.readyToWrite(); held; held = this.#state.readyToWrite()) {
-      await within(clock, deadlineMs - clock.monotonicMs(), held, gateHeld);
-    }
   }
 
   #ensureReachable(targets: readonly Place[], required: number, level: Level): void {
@@ -330,10 +325,7 @@ function tooSlow({ timeoutMs }: RequestOptions): MeridianError {
 }
 
 function gateHeld(): MeridianError {
-  return new MeridianError(
-    'STORE_UNAVAILABLE',
-    'this store has not yet found out whether its disk is older than what its peers have seen of it; nothing was written',
-  );
+  return new MeridianError('STORE_UNAVAILABLE', `${NOT_READY}; nothing was written`);
 }
 
 function outcomeUnknown(write: QuorumWrite, targets: readonly Place[]): MeridianError {

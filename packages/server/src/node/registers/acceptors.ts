@@ -9,9 +9,10 @@ import { decodeRegister, encodeRegister, encodeRegisterValue } from '@meridian/c
 import { decodeQuestions } from '@meridian/core/wire/register-question-codec';
 import { encodeReplies } from '@meridian/core/wire/register-reply-codec';
 import type { RecordWrite } from '../../ports/store.ts';
-import { within } from '../deadline.ts';
 import { RECORD_BYTES_MAX } from '../limits.ts';
 import type { NodeState } from '../node-state.ts';
+import { notReady } from '../read-errors.ts';
+import { untilReady } from '../readiness.ts';
 import { asMeridianError } from '../replica.ts';
 import type { KnownStores } from './known-stores.ts';
 
@@ -56,11 +57,8 @@ export class Acceptors {
     questions: readonly Question[],
     timeoutMs: number,
   ): Promise<readonly (Reply | undefined)[]> {
-    const { catalog, clock, bugs } = this.#state;
-    const startedAtMs = clock.monotonicMs();
-    for (let held = this.#state.readyToWrite(); held; held = this.#state.readyToWrite()) {
-      await within(clock, timeoutMs - (clock.monotonicMs() - startedAtMs), held, notReady);
-    }
+    const { catalog, bugs } = this.#state;
+    if (this.#state.readyToWrite()) await untilReady(this.#state, timeoutMs, notReady);
     this.#ensureFilled();
     const replies = new Array<Reply | undefined>(questions.length).fill(undefined);
     const changes = new Map<RecordKey, number>();
@@ -220,13 +218,6 @@ export class Acceptors {
       })
       .catch(asMeridianError);
   }
-}
-
-function notReady(): MeridianError {
-  return new MeridianError(
-    'REPLICA_UNAVAILABLE',
-    'this store has not yet found out whether its disk is older than what its peers have seen of it',
-  );
 }
 
 /**
