@@ -203,7 +203,7 @@ export class Clients {
     level: Level,
     session?: string,
   ): Promise<ReadAnswer | undefined> {
-    const answer = await this.#ask(member, (node) => node.get(namespace.name, key, this.options(level, session)));
+    const answer = await this.#ask(member, async (node) => node.get(namespace.name, key, this.options(level, session)));
     if (!answer) return undefined;
     this.counts.reads += 1;
     this.#checkExpiry(member, namespace, key, answer);

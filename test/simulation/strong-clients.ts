@@ -184,7 +184,7 @@ export class StrongClients {
     const level: Level = namespace.mode === 'strong' && session !== undefined ? 'session' : 'strong';
     const startedAtMs = this.#cluster.time.nowMs;
     const underway = this.#begin('read', place, null, member);
-    const told = await this.#requests.ask(member, (node) =>
+    const told = await this.#requests.ask(member, async (node) =>
       node.get(namespace.name, key, this.#requests.options(level, session)),
     );
     const seen = this.#onRead(told, underway, place, member, startedAtMs);
@@ -196,7 +196,7 @@ export class StrongClients {
     const { namespace, key } = place;
     const underway = this.#begin('relaxed-read', place, null, member);
     const startedAtMs = this.#cluster.time.nowMs;
-    const told = await this.#requests.ask(member, (node) =>
+    const told = await this.#requests.ask(member, async (node) =>
       node.get(namespace.name, key, this.#requests.options('eventual')),
     );
     this.#onRead(told, underway, place, member, startedAtMs);

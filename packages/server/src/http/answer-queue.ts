@@ -1,9 +1,11 @@
 import type { ServerResponse } from 'node:http';
+import type { HeaderLines } from './header-lines.ts';
+import { Response } from './response.ts';
 
 interface Answer {
   readonly raw: ServerResponse;
   readonly status: number;
-  readonly headers: readonly string[];
+  readonly headers: HeaderLines;
   /** Binary text. */
   readonly body: string;
 }
@@ -22,10 +24,15 @@ export function answerSoon(answer: Answer): void {
 function writeAll(): void {
   const answers = queue;
   queue = [];
+  const date = new Date().toUTCString();
   for (const { raw, status, headers, body } of answers) {
     // The first answer stands, as it would have without a queue.
     if (raw.headersSent) continue;
-    raw.writeHead(status, headers as string[]);
-    raw.end(body, 'latin1');
+    if (raw instanceof Response) {
+      raw.writeWhole(status, headers, body, date);
+    } else {
+      raw.writeHead(status, headers.pairs());
+      raw.end(body, 'latin1');
+    }
   }
 }

@@ -22,7 +22,7 @@ export class BatchReads {
   }
 
   /** What `read` answers; `undefined` where the answer of the batch has no room for it, and then often not read at all. */
-  async get(read: () => Promise<ReadAnswer>): Promise<ReadAnswer | undefined> {
+  async get(read: () => ReadAnswer | Promise<ReadAnswer>): Promise<ReadAnswer | undefined> {
     while (this.#running >= this.#runningMax && !this.#isFull)
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     if (this.#isFull) return undefined;

@@ -86,8 +86,8 @@ async function batch(site: Site, request: FastifyRequest, reply: FastifyReply): 
   );
   const headers = commonHeaders(request.id, JSON_TYPE);
   const sessions = results.map((result) => result.session).filter((session) => session !== '');
-  if (sessions.length > 0) headers.push('Meridian-Session', site.service.joinSessions(sessions));
-  headers.push('Meridian-Region', site.service.region);
+  if (sessions.length > 0) headers.add('Meridian-Session', site.service.joinSessions(sessions));
+  headers.add('Meridian-Region', site.service.region);
   const body = bodyOf(results);
   site.unsent.count(reply.raw, body.byteLength);
   sendBody(site, reply.raw, 200, headers, body);

@@ -9,9 +9,10 @@ import type {
   WriteAnswer,
 } from '../node/service.ts';
 import { BodyText } from './body-text.ts';
+import type { HeaderLines } from './header-lines.ts';
 import { checkJson, JsonError } from './json-scanner.ts';
 import { BYTES_MEDIA, isStoredJson, JSON_MEDIA } from './media.ts';
-import { commonHeaders, type Headers, JSON_TYPE } from './send.ts';
+import { commonHeaders, JSON_TYPE } from './send.ts';
 import { timeText } from './time-text.ts';
 
 /** An envelope as it comes in: checked against its schema, with the value's bytes as they were sent. */
@@ -169,18 +170,18 @@ export function ledgerText(items: readonly LedgerItem[]): BodyText {
 }
 
 /** All headers of an answer about a key that has a value. */
-export function envelopeHeaders(requestId: string, head: AnswerHead, withReceipt: boolean): Headers {
+export function envelopeHeaders(requestId: string, head: AnswerHead, withReceipt: boolean): HeaderLines {
   const headers = commonHeaders(requestId, JSON_TYPE);
-  headers.push('ETag', `"${head.etag}"`);
-  return pushHead(headers, head, withReceipt);
+  headers.add('ETag', `"${head.etag}"`);
+  return addHead(headers, head, withReceipt);
 }
 
 /** The headers that go with every answer about a key, found or not. */
-export function pushHead(headers: Headers, head: AnswerHead, withReceipt: boolean): Headers {
-  headers.push('Meridian-Context', head.context);
-  if (head.session !== '') headers.push('Meridian-Session', head.session);
-  headers.push('Meridian-Region', head.receipt.region);
-  if (withReceipt) headers.push('Meridian-Receipt', receiptText(head.receipt));
+export function addHead(headers: HeaderLines, head: AnswerHead, withReceipt: boolean): HeaderLines {
+  headers.add('Meridian-Context', head.context);
+  if (head.session !== '') headers.add('Meridian-Session', head.session);
+  headers.add('Meridian-Region', head.receipt.region);
+  if (withReceipt) headers.add('Meridian-Receipt', receiptText(head.receipt));
   return headers;
 }
 

@@ -1,5 +1,6 @@
 import { MeridianError } from '@meridian/core/wire/errors';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { HeaderLines } from './header-lines.ts';
 import type { PathCatalogue } from './path-catalogue.ts';
 import { sendFailure } from './send.ts';
 import type { App, Site } from './site.ts';
@@ -57,5 +58,5 @@ function sendMissing(site: Site, request: FastifyRequest, reply: FastifyReply, p
   }
   const allow = methods.join(', ');
   const error = new MeridianError('METHOD_NOT_ALLOWED', `This path takes ${allow}.`, { allow: methods });
-  sendFailure(site, reply.raw, request.id, error, ['Allow', allow]);
+  sendFailure(site, reply.raw, request.id, error, new HeaderLines().add('Allow', allow));
 }

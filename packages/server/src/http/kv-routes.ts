@@ -3,9 +3,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { PutValue, ReadAnswer, SeenValue, WriteAnswer } from '../node/service.ts';
 import { asBuffer } from './body-text.ts';
-import { envelopeHeaders, envelopeOf, pushHead, type SentEnvelope, valueOfEnvelope, writtenOf } from './envelope.ts';
+import { addHead, envelopeHeaders, envelopeOf, type SentEnvelope, valueOfEnvelope, writtenOf } from './envelope.ts';
+import { HeaderLines } from './header-lines.ts';
 import { checkKey } from './keys.ts';
-import { JSON_MEDIA, keptType, wantedForm } from './media.ts';
+import { JSON_MEDIA, keptType, type Wanted, wantedForm } from './media.ts';
 import { contextOf, namespaceOf, namesTag, optionsOf, wantsReceipt, writeOptionsOf } from './request.ts';
 import { handled } from './respond.ts';
 import {
@@ -160,21 +161,33 @@ export function keyRoutes(app: App, site: Site, base: '' | '/namespaces/:ns'): v
   });
 }
 
-async function read(site: Site, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+function read(site: Site, request: FastifyRequest, reply: FastifyReply): void | Promise<void> {
   const key = checkKey((request.params as { key: string }).key);
   const wanted = (request.query as { raw?: string }).raw === undefined ? wantedForm(request.headers.accept) : 'bytes';
-  const answer = await site.service.get(namespaceOf(request), key, optionsOf(site, request));
+  const answer = site.service.get(namespaceOf(request), key, optionsOf(site, request));
+  return answer instanceof Promise
+    ? answer.then((later) => answerRead(site, request, reply, key, wanted, later))
+    : answerRead(site, request, reply, key, wanted, answer);
+}
+
+function answerRead(
+  site: Site,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  key: string,
+  wanted: Wanted,
+  answer: ReadAnswer,
+): void {
   const winner = answer.values[0];
   if (winner === undefined) {
     const error = new MeridianError('KEY_NOT_FOUND', 'The key has no live value here.', { key });
-    sendFailure(site, reply.raw, request.id, error, pushHead([], answer.head, wantsReceipt(request)));
+    sendFailure(site, reply.raw, request.id, error, addHead(new HeaderLines(), answer.head, wantsReceipt(request)));
     return;
   }
   if (isUnchanged(request, answer)) {
-    const headers = ['X-Request-Id', request.id, 'Cache-Control', 'no-store', 'ETag', `"${answer.head.etag}"`];
-    // As the answer in full would have had it (RFC 9110, 15.4.5).
-    headers.push('Vary', 'Accept');
-    sendNothing(site, reply.raw, 304, pushHead(headers, answer.head, wantsReceipt(request)));
+    // `Vary` as the answer in full would have had it (RFC 9110, 15.4.5).
+    const headers = bareHeaders(request.id, answer).add('Vary', 'Accept');
+    sendNothing(site, reply.raw, 304, addHead(headers, answer.head, wantsReceipt(request)));
     return;
   }
   if (wanted === 'bytes') sendBytes(site, request, reply, answer, winner);
@@ -192,7 +205,7 @@ function isUnchanged(request: FastifyRequest, { head }: ReadAnswer): boolean {
 
 function sendRead(site: Site, request: FastifyRequest, reply: FastifyReply, key: string, answer: ReadAnswer): void {
   const headers = envelopeHeaders(request.id, answer.head, wantsReceipt(request));
-  headers.push('Vary', 'Accept');
+  headers.add('Vary', 'Accept');
   const body = envelopeOf(key, answer);
   site.unsent.admit(reply.raw, body.byteLength);
   sendBody(site, reply.raw, 200, headers, body);
@@ -207,11 +220,16 @@ function sendBytes(
 ): void {
   site.unsent.admit(reply.raw, winner.body.length);
   const headers = commonHeaders(request.id, winner.contentType);
-  headers.push('ETag', `"${answer.head.etag}"`, 'Vary', 'Accept', 'Content-Security-Policy', RAW_POLICY);
-  headers.push('Content-Length', String(winner.body.length));
-  if (site.isStopping) headers.push('Connection', 'close');
-  reply.raw.writeHead(200, pushHead(headers, answer.head, wantsReceipt(request)));
+  headers.add('ETag', `"${answer.head.etag}"`).add('Vary', 'Accept').add('Content-Security-Policy', RAW_POLICY);
+  headers.add('Content-Length', String(winner.body.length));
+  if (site.isStopping) reply.raw.shouldKeepAlive = false;
+  reply.raw.writeHead(200, addHead(headers, answer.head, wantsReceipt(request)).pairs());
   reply.raw.end(asBuffer(winner.body));
+}
+
+/** Headers of an answer about a value that does not show it. */
+function bareHeaders(requestId: string, { head }: ReadAnswer | WriteAnswer): HeaderLines {
+  return new HeaderLines('Cache-Control: no-store\r\n').add('X-Request-Id', requestId).add('ETag', `"${head.etag}"`);
 }
 
 async function put(site: Site, request: FastifyRequest, reply: FastifyReply): Promise<void> {
@@ -220,7 +238,7 @@ async function put(site: Site, request: FastifyRequest, reply: FastifyReply): Pr
   const namespace = namespaceOf(request);
   const value = putValueOf(site, request);
   const answer = await site.service.put(namespace, key, value, contextOf(request), options);
-  sendWritten(site, request, reply, answer.existed ? 200 : 201, key, answer, []);
+  sendWritten(site, request, reply, answer.existed ? 200 : 201, key, answer);
 }
 
 function putValueOf(site: Site, request: FastifyRequest): PutValue {
@@ -246,11 +264,11 @@ async function remove(site: Site, request: FastifyRequest, reply: FastifyReply):
   const answer = await site.service.delete(namespaceOf(request), key, contextOf(request), options);
   if (!answer.existed) {
     const error = new MeridianError('KEY_NOT_FOUND', 'The key has no live value here.', { key });
-    sendFailure(site, reply.raw, request.id, error, pushHead([], answer.head, wantsReceipt(request)));
+    sendFailure(site, reply.raw, request.id, error, addHead(new HeaderLines(), answer.head, wantsReceipt(request)));
     return;
   }
-  const headers = ['X-Request-Id', request.id, 'Cache-Control', 'no-store', 'ETag', `"${answer.head.etag}"`];
-  sendNothing(site, reply.raw, 204, pushHead(headers, answer.head, wantsReceipt(request)));
+  const headers = bareHeaders(request.id, answer);
+  sendNothing(site, reply.raw, 204, addHead(headers, answer.head, wantsReceipt(request)));
 }
 
 async function create(site: Site, request: FastifyRequest, reply: FastifyReply): Promise<void> {
@@ -270,7 +288,7 @@ async function create(site: Site, request: FastifyRequest, reply: FastifyReply):
   const answer = await site.service.create(namespace, key, value, kept);
   const path =
     (request.params as { ns?: string }).ns === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
-  sendWritten(site, request, reply, 201, key, answer, ['Location', `${path}/kv/${encodeURIComponent(key)}`]);
+  sendWritten(site, request, reply, 201, key, answer, `${path}/kv/${encodeURIComponent(key)}`);
 }
 
 function sendWritten(
@@ -280,9 +298,9 @@ function sendWritten(
   status: number,
   key: string,
   answer: WriteAnswer,
-  more: readonly string[],
+  location?: string,
 ): void {
   const headers = envelopeHeaders(request.id, answer.head, wantsReceipt(request));
-  headers.push(...more);
+  if (location !== undefined) headers.add('Location', location);
   sendBody(site, reply.raw, status, headers, writtenOf(key, answer));
 }

@@ -85,9 +85,9 @@ async function list(site: Site, request: FastifyRequest, reply: FastifyReply): P
   };
   const answer = await site.service.list(namespaceOf(request), range, optionsOf(site, request));
   const headers = commonHeaders(request.id, JSON_TYPE);
-  if (answer.session !== '') headers.push('Meridian-Session', answer.session);
-  headers.push('Meridian-Region', answer.receipt.region);
-  if (wantsReceipt(request)) headers.push('Meridian-Receipt', receiptText(answer.receipt));
+  if (answer.session !== '') headers.add('Meridian-Session', answer.session);
+  headers.add('Meridian-Region', answer.receipt.region);
+  if (wantsReceipt(request)) headers.add('Meridian-Receipt', receiptText(answer.receipt));
   const body = listOf(answer.items, answer.cursor, range.withBodies);
   site.unsent.admit(reply.raw, body.byteLength);
   sendBody(site, reply.raw, 200, headers, body);

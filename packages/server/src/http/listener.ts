@@ -6,6 +6,7 @@ import { HEADER_BYTES_MAX } from './limits.ts';
 import { beginInTurn, responseUnderWay } from './pipelining.ts';
 import { markAwaitingContinue } from './read-body.ts';
 import type { RequestIds } from './request-id.ts';
+import { Response } from './response.ts';
 import { sendFailure } from './send.ts';
 import type { Site } from './site.ts';
 
@@ -28,7 +29,7 @@ export function createListener(site: Site, ids: RequestIds, handle: RequestListe
     if (response.socket === null) beginInTurn(begin, request, response);
     else begin(request, response);
   };
-  const server = createServer(
+  const server = createServer<typeof IncomingMessage, typeof Response>(
     {
       maxHeaderSize: HEADER_BYTES_MAX,
       headersTimeout: limits.headersTimeoutMs,
@@ -37,6 +38,7 @@ export function createListener(site: Site, ids: RequestIds, handle: RequestListe
       keepAliveTimeout: limits.idleTimeoutMs,
       requireHostHeader: false,
       noDelay: true,
+      ServerResponse: Response,
     },
     listener,
   );

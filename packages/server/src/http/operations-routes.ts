@@ -2,6 +2,7 @@ import { DEFAULT_NAMESPACE } from '@meridian/core/placement/namespace';
 import { MeridianError } from '@meridian/core/wire/errors';
 import { Type } from 'typebox';
 import { binaryText } from './body-text.ts';
+import { HeaderLines } from './header-lines.ts';
 import { checkKey } from './keys.ts';
 import { checkRegion } from './replication-routes.ts';
 import { answered, handled } from './respond.ts';
@@ -152,7 +153,7 @@ function healthRoutes(app: App, site: Site): void {
     handler: answered(site, () =>
       site.service.isReady()
         ? { status: 200, body: { status: 'ok' } }
-        : { status: 503, body: { status: 'unavailable' }, headers: ['Retry-After', '1'] },
+        : { status: 503, body: { status: 'unavailable' }, headers: new HeaderLines().add('Retry-After', '1') },
     ),
   });
 }

@@ -1,32 +1,32 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type Headers, sendFailure, sendJson, sendNothing } from './send.ts';
+import { HeaderLines } from './header-lines.ts';
+import { sendFailure, sendJson, sendNothing } from './send.ts';
 import type { Site } from './site.ts';
 
 /** What a plain call answers: a status, a value to show as JSON (none: no body), more headers. */
 export interface Outcome {
   readonly status: number;
   readonly body?: unknown;
-  readonly headers?: Headers;
+  readonly headers?: HeaderLines;
 }
 
-type Call = (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
+type Call = (request: FastifyRequest, reply: FastifyReply) => void | Promise<void>;
 type Handler = (request: FastifyRequest, reply: FastifyReply) => void;
 
-/** A route's handler around a call that writes its own answer. Failures become problems; slow answers are logged. */
+/**
+ * A route's handler around a call that writes its own answer. Failures become problems; slow answers are logged. A call that
+ * waits for nothing gives no promise, and is not slow.
+ */
 export function handled(site: Site, call: Call): Handler {
-  const run = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    const startedMs = performance.now();
-    try {
-      await call(request, reply);
-    } catch (thrown) {
-      sendFailure(site, reply.raw, request.id, thrown);
-    }
-    const tookMs = performance.now() - startedMs;
-    // The answer is written at the end of this turn of the event loop (answer-queue.ts), and its status is known from then.
-    if (tookMs > site.limits.slowMs) setImmediate(logSlow, site, request, reply, tookMs);
-  };
   return (request, reply) => {
-    void run(request, reply);
+    const startedMs = performance.now();
+    const fail = (thrown: unknown): void => sendFailure(site, reply.raw, request.id, thrown);
+    try {
+      const running = call(request, reply);
+      if (running) void running.catch(fail).then(() => logIfSlow(site, request, reply, performance.now() - startedMs));
+    } catch (thrown) {
+      fail(thrown);
+    }
   };
 }
 
@@ -34,9 +34,18 @@ export function handled(site: Site, call: Call): Handler {
 export function answered(site: Site, call: (request: FastifyRequest) => Promise<Outcome> | Outcome): Handler {
   return handled(site, async (request, reply) => {
     const { status, body, headers } = await call(request);
-    if (body === undefined) sendNothing(site, reply.raw, status, ['X-Request-Id', request.id, ...(headers ?? [])]);
-    else sendJson(site, reply.raw, request.id, status, body, headers);
+    if (body === undefined) {
+      const bare = new HeaderLines().add('X-Request-Id', request.id);
+      sendNothing(site, reply.raw, status, headers ? bare.append(headers) : bare);
+    } else {
+      sendJson(site, reply.raw, request.id, status, body, headers);
+    }
   });
+}
+
+function logIfSlow(site: Site, request: FastifyRequest, reply: FastifyReply, tookMs: number): void {
+  // The answer is written at the end of this turn of the event loop (answer-queue.ts), and its status is known from then.
+  if (tookMs > site.limits.slowMs) setImmediate(logSlow, site, request, reply, tookMs);
 }
 
 /** The route's pattern, not its path: keys stay out of the log. */

@@ -2,45 +2,38 @@ import type { ServerResponse } from 'node:http';
 import { ERRORS, type ErrorCode, type MeridianError } from '@meridian/core/wire/errors';
 import { answerSoon } from './answer-queue.ts';
 import { type BodyText, binaryText } from './body-text.ts';
+import { HeaderLines } from './header-lines.ts';
 import { PROBLEM_TYPE, publicError, RETRY_AFTER_SECONDS, renderProblem } from './problem.ts';
 import type { Site } from './site.ts';
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
 
-/**
- * Headers as Node's `writeHead` takes them flat: name, value, name, value. Answers go straight to Node: Fastify's `reply`
- * would copy each header twice and look at each body anew, which costs a quarter of the time of a small read.
- */
-export type Headers = string[];
+const HARDENING = 'X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n';
+const OF_JSON = `Content-Type: ${JSON_TYPE}\r\n${HARDENING}`;
 
-/** Headers of every answer. */
-export function commonHeaders(requestId: string, type: string): Headers {
-  return [
-    'Content-Type',
-    type,
-    'X-Request-Id',
-    requestId,
-    'X-Content-Type-Options',
-    'nosniff',
-    'Cache-Control',
-    'no-store',
-  ];
+/** Headers of every answer that has a body. */
+export function commonHeaders(requestId: string, type: string): HeaderLines {
+  const headers = type === JSON_TYPE ? new HeaderLines(OF_JSON) : new HeaderLines(HARDENING).add('Content-Type', type);
+  return headers.add('X-Request-Id', requestId);
 }
 
-/** Sends a body of binary text. */
-export function send(site: Site, raw: ServerResponse, status: number, headers: Headers, body: string): void {
-  if (site.isStopping) headers.push('Connection', 'close');
-  headers.push('Content-Length', String(body.length));
+/**
+ * Sends a body of binary text. Answers go straight to Node: Fastify's `reply` would copy each header twice and look at each
+ * body anew, which costs a quarter of the time of a small read.
+ */
+export function send(site: Site, raw: ServerResponse, status: number, headers: HeaderLines, body: string): void {
+  if (site.isStopping) raw.shouldKeepAlive = false;
+  headers.add('Content-Length', String(body.length));
   answerSoon({ raw, status, headers, body });
 }
 
-export function sendNothing(site: Site, raw: ServerResponse, status: number, headers: Headers): void {
-  if (site.isStopping) headers.push('Connection', 'close');
-  raw.writeHead(status, headers);
+export function sendNothing(site: Site, raw: ServerResponse, status: number, headers: HeaderLines): void {
+  if (site.isStopping) raw.shouldKeepAlive = false;
+  raw.writeHead(status, headers.pairs());
   raw.end();
 }
 
-export function sendBody(site: Site, raw: ServerResponse, status: number, headers: Headers, body: BodyText): void {
+export function sendBody(site: Site, raw: ServerResponse, status: number, headers: HeaderLines, body: BodyText): void {
   const length = body.byteLength;
   const parts = body.take();
   const only = parts[0];
@@ -48,9 +41,9 @@ export function sendBody(site: Site, raw: ServerResponse, status: number, header
     send(site, raw, status, headers, only);
     return;
   }
-  if (site.isStopping) headers.push('Connection', 'close');
-  headers.push('Content-Length', String(length));
-  raw.writeHead(status, headers);
+  if (site.isStopping) raw.shouldKeepAlive = false;
+  headers.add('Content-Length', String(length));
+  raw.writeHead(status, headers.pairs());
   raw.cork();
   for (const part of parts) {
     if (typeof part === 'string') raw.write(part, 'latin1');
@@ -66,9 +59,11 @@ export function sendJson(
   requestId: string,
   status: number,
   value: unknown,
-  more: Headers = [],
+  more?: HeaderLines,
 ): void {
-  send(site, raw, status, [...commonHeaders(requestId, JSON_TYPE), ...more], binaryText(JSON.stringify(value)));
+  const headers = commonHeaders(requestId, JSON_TYPE);
+  if (more) headers.append(more);
+  send(site, raw, status, headers, binaryText(JSON.stringify(value)));
 }
 
 /** Answers with the problem that `thrown` stands for. What clients are not shown goes to the log. */
@@ -77,7 +72,7 @@ export function sendFailure(
   raw: ServerResponse,
   requestId: string,
   thrown: unknown,
-  more: Headers = [],
+  more?: HeaderLines,
 ): void {
   const error = publicError(thrown);
   const { status, retry } = ERRORS[error.code];
@@ -86,8 +81,9 @@ export function sendFailure(
     raw.destroy();
     return;
   }
-  const headers = [...commonHeaders(requestId, PROBLEM_TYPE), ...more];
-  if (retry === 'later') headers.push('Retry-After', String(RETRY_AFTER_SECONDS));
+  const headers = commonHeaders(requestId, PROBLEM_TYPE);
+  if (more) headers.append(more);
+  if (retry === 'later') headers.add('Retry-After', String(RETRY_AFTER_SECONDS));
   send(site, raw, status, headers, binaryText(renderProblem(error, requestId)));
 }
 

@@ -126,7 +126,7 @@ describe('a session', () => {
 
 describe('a session with writes of an id that nobody here has heard of', () => {
   const read = (cluster: TestCluster, node: string, session: string, timeoutMs: number): Promise<string> =>
-    codeOf(cluster.node(node).get('default', 'key', optionsOf({ level: 'session', session, timeoutMs })));
+    codeOf(cluster.get(node, 'key', { level: 'session', session, timeoutMs }));
 
   it('waits for them: a store that is cut off may have taken it since', () =>
     onCluster(THREE_REGIONS, async (cluster) => {

@@ -278,7 +278,7 @@ describe('what peers tell of themselves', () => {
       cluster.passes = (_from, to, message) => !(to !== 'eu-1' && message[0] === REQUEST && message[4][0] === READ);
       const { head } = await cluster.put('us-1', 'key', 'value', { level: 'session' });
       cluster.crash('ap-1');
-      const read = cluster.node('eu-1').get('default', 'key', optionsOf({ level: 'session', session: head.session }));
+      const read = cluster.get('eu-1', 'key', { level: 'session', session: head.session });
       expect(await codeOf(read)).toMatch(/SESSION_NOT_COVERED|REPLICA_UNAVAILABLE/);
     }));
 });

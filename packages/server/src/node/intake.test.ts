@@ -121,7 +121,7 @@ describe('replicate', () => {
       const { head } = await cluster.node('eu-1').get('default', 'key', optionsOf());
       const session = { level: 'session', session: head.session } as const;
       for (const node of ['us-1', 'eu-1', 'ap-1'])
-        expect(await codeOf(cluster.node(node).get('default', 'key', optionsOf(session)))).toBe('no error');
+        expect(await codeOf(cluster.get(node, 'key', session))).toBe('no error');
     }));
 
   it('owes a comparison once more for what comes while one is under way', () =>

@@ -46,7 +46,11 @@ export class ServiceFacade implements service.Service {
     this.region = parts.state.self.region;
   }
 
-  get(namespace: string, key: string, options: service.RequestOptions): Promise<service.ReadAnswer> {
+  get(
+    namespace: string,
+    key: string,
+    options: service.RequestOptions,
+  ): service.ReadAnswer | Promise<service.ReadAnswer> {
     return this.#parts.keyValues.get(namespace, key, options);
   }
 

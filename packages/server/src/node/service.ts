@@ -263,7 +263,8 @@ export interface RingAnswer {
 }
 
 export interface KeyValueService {
-  get(namespace: string, key: string, options: RequestOptions): Promise<ReadAnswer>;
+  /** Answers, or fails, at once where nothing has to be waited for. */
+  get(namespace: string, key: string, options: RequestOptions): ReadAnswer | Promise<ReadAnswer>;
   /** `context` is the client's, unopened; without it the write has seen what its replica holds. */
   put(
     namespace: string,

@@ -13,7 +13,7 @@ export class StrongClients {
     this.cluster = cluster;
   }
 
-  read(node: string, key: string, more: Partial<RequestOptions> = {}): Promise<ReadAnswer> {
+  async read(node: string, key: string, more: Partial<RequestOptions> = {}): Promise<ReadAnswer> {
     return this.cluster.node(node).get(EXACT, key, strongOptions(more));
   }
 

@@ -20,6 +20,13 @@ export function keyedSeal(key: Uint8Array): Seal {
   const mac = (purpose: string, payloadText: string): string =>
     hash('sha256', `${keyText}${purpose.length}:${purpose}${payloadText}`, 'base64url');
 
+  /** A read seals one payload twice, for two purposes. */
+  let last: { readonly payload: Uint8Array; readonly text: string } = { payload: new Uint8Array(), text: '' };
+  const textOf = (payload: Uint8Array): string => {
+    if (last.payload !== payload) last = { payload, text: base64url(payload) };
+    return last.text;
+  };
+
   return {
     seal: (purpose, payload) => {
       const text = textOf(payload);
@@ -41,7 +48,7 @@ function endsWithMac(text: string, from: number, expected: string): boolean {
   return difference === 0;
 }
 
-function textOf(payload: Uint8Array): string {
+function base64url(payload: Uint8Array): string {
   return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('base64url');
 }
 
