@@ -34,26 +34,31 @@ export function readBody(request: IncomingMessage, bytesMax: number, done: BodyD
   collect(request, bytesMax, done);
 }
 
+/** Listeners stay where they are: taking them away costs more than their last idle call. */
 function collect(request: IncomingMessage, bytesMax: number, done: BodyDone): void {
   const chunks: Buffer[] = [];
   let bytes = 0;
+  let isDone = false;
   const finish: BodyDone = (error, body) => {
-    request.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
+    if (isDone) return;
+    isDone = true;
     done(error, body);
   };
-  const onData = (chunk: Buffer): void => {
+  request.on('data', (chunk: Buffer) => {
+    if (isDone) return;
     bytes += chunk.length;
     if (bytes <= bytesMax) {
       chunks.push(chunk);
       return;
     }
+    chunks.length = 0;
     finish(tooLarge(bytesMax));
-    request.on('error', () => {});
-    request.resume();
-  };
-  const onEnd = (): void => finish(null, chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes));
-  const onClose = (): void => finish(new MeridianError('INVALID_REQUEST', 'The connection ended before the body did.'));
-  request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
+  });
+  request.on('end', () => finish(null, chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes)));
+  // Comes after an error too; Node tells errors of a request only to those who listen.
+  request.on('close', () => {
+    if (!isDone) finish(new MeridianError('INVALID_REQUEST', 'The connection ended before the body did.'));
+  });
 }
 
 function tooLarge(bytesMax: number, bytes?: number): MeridianError {
