@@ -166,6 +166,16 @@ export class ByteReader {
     return length;
   }
 
+  /** Whether the texts that stand at these places, gone past before, are the same. */
+  isSameText(at: number, other: number): boolean {
+    const end = at + 1 + (this.#bytes[at] as number);
+    while (at < end && this.#bytes[at] === this.#bytes[other]) {
+      at++;
+      other++;
+    }
+    return at === end;
+  }
+
   /** Goes past a blob. */
   passBlob(): void {
     const length = this.count();

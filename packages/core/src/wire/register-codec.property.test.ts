@@ -37,7 +37,7 @@ const anyValue: fc.Arbitrary<RegisterValue> = fc
     expiresAtMs: fc.option(timeMs),
     session: anyVector,
     requests: fc
-      .uniqueArray(anyRequest, { maxLength: 4, selector: ({ id }) => id })
+      .uniqueArray(anyRequest, { maxLength: 6, selector: ({ id }) => id })
       .map((list) => list.filter(({ version }, at) => list.findIndex((other) => other.version === version) === at)),
   })
   .map(({ requests, ...drawn }) => ({

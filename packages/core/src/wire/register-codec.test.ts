@@ -80,8 +80,19 @@ const GOLDEN_BYTES = [
 ].join('');
 
 const decode = (...parts: string[]): RegisterState => decodeRegister(Uint8Array.fromHex(parts.join('')));
-const decodeValue = (...parts: string[]): RegisterValue | null =>
-  decodeRegisterValue(Uint8Array.fromHex(parts.join('')));
+/** Both ways of reading agree, of which one looks into the value later. */
+function decodeValue(...parts: string[]): RegisterValue | null {
+  const bytes = Uint8Array.fromHex(parts.join(''));
+  let read: RegisterValue | null;
+  try {
+    read = decodeRegisterValue(bytes);
+  } catch (error) {
+    expect(() => decodeEncodedValue(bytes)).toThrow(MalformedBytes);
+    throw error;
+  }
+  expect(opened(decodeEncodedValue(bytes))).toEqual(read);
+  return read;
+}
 
 describe('the register format', () => {
   it('is frozen: disks hold it', () => {
@@ -242,6 +253,8 @@ describe('reading refuses', () => {
     const two = (...requests: string[]) => decodeValue('13020161', '00', '00', `0${requests.length}`, ...requests);
     expect(() => two('0001610100', '040162')).not.toThrow();
     expect(() => two('0001610100', '040161')).toThrow(MalformedBytes);
+    expect(() => two('000261620100', '04026162')).toThrow(MalformedBytes);
+    expect(() => two('000261620100', '04026163')).not.toThrow();
     expect(() => two('040162', '0001610100')).toThrow(MalformedBytes);
     expect(() => two('0001610300')).toThrow(MalformedBytes);
     expect(() => two('0001610200')).toThrow(MalformedBytes);

@@ -29,6 +29,11 @@ const REQUEST_WRITER = 16;
 const REQUEST_NOT_OF_VALUE = REQUEST_EXPIRES | REQUEST_WRITER;
 const REQUEST_FLAGS = REQUEST_IS_CLIENTS | REQUEST_EXISTED | REQUEST_OF_VALUE | REQUEST_EXPIRES | REQUEST_WRITER;
 
+/** So many are checked where they stand, against one another. */
+const FEW_REQUESTS = 4;
+/** Where the names stand that `passRequests` has gone past. */
+const passedNames = new Array<number>(FEW_REQUESTS).fill(0);
+
 /**
  * A value as its bytes, which are decoded when a field is first asked for: an acceptor keeps, compares by ballot, and passes
  * on values that it never looks into.
@@ -158,8 +163,16 @@ function wrongRequests({ requests, version, writer, timeMs, expiresAtMs }: Regis
       return 'a request at odds with the writer of its value';
     last = request.version;
   }
-  if (requests.length < 2) return undefined;
-  return new Set(requests.map(({ id }) => id)).size < requests.length ? 'a request named twice' : undefined;
+  return isNamedTwice(requests) ? 'a request named twice' : undefined;
+}
+
+function isNamedTwice(requests: readonly AppliedRequest[]): boolean {
+  if (requests.length > FEW_REQUESTS) return new Set(requests.map(({ id }) => id)).size < requests.length;
+  for (let at = 1; at < requests.length; at++) {
+    const { id } = requests[at] as AppliedRequest;
+    for (let before = 0; before < at; before++) if ((requests[before] as AppliedRequest).id === id) return true;
+  }
+  return false;
 }
 
 /** @throws MalformedBytes where it is not what `writeValue` writes */
@@ -204,7 +217,7 @@ function passValue(reader: ByteReader): RegisterValue | undefined {
   if (flags & FLAG_EXPIRES) readTime(reader);
   if (flags & FLAG_SESSION && readVector(reader).size === 0)
     throw new MalformedBytes('a session announced and not there');
-  if (flags & FLAG_REQUESTS && !passOwnRequest(reader)) {
+  if (flags & FLAG_REQUESTS && !passRequests(reader, version)) {
     reader.back(from);
     return readValue(reader) as RegisterValue;
   }
@@ -212,13 +225,37 @@ function passValue(reader: ByteReader): RegisterValue | undefined {
   return undefined;
 }
 
-/** Goes past the requests where there is only the one that made the value, as in most. @throws MalformedBytes */
-function passOwnRequest(reader: ByteReader): boolean {
-  if (reader.varint() !== 1) return false;
-  const flags = reader.uint8();
-  if (!(flags & REQUEST_OF_VALUE) || flags & REQUEST_NOT_OF_VALUE || flags > REQUEST_FLAGS) return false;
+/**
+ * Goes past the requests of a value of this version, if they are few and name no writers, as most are: one for each of the
+ * last proposers. Says whether it did; those that are wrong it leaves to `readValue`. @throws MalformedBytes
+ */
+function passRequests(reader: ByteReader, valuesVersion: number): boolean {
+  const count = reader.varint();
+  if (count === 0 || count > FEW_REQUESTS) return false;
+  let last = 0;
+  for (let index = 0; index < count; index++) {
+    const flags = reader.uint8();
+    const isOfValue = (flags & REQUEST_OF_VALUE) !== 0;
+    if (flags > REQUEST_FLAGS || flags & REQUEST_WRITER || (isOfValue && flags & REQUEST_NOT_OF_VALUE)) return false;
+    if (!passName(reader, index)) return false;
+    const version = isOfValue ? valuesVersion : reader.varint();
+    if (version <= last || version > valuesVersion || (version === valuesVersion && !isOfValue)) return false;
+    last = version;
+    if (isOfValue) continue;
+    readTime(reader);
+    if (flags & REQUEST_EXPIRES) readTime(reader);
+  }
+  return true;
+}
+
+/** Goes past the name of the request that comes as `index`, if it is another than those before. */
+function passName(reader: ByteReader, index: number): boolean {
+  const at = reader.at;
   const length = reader.passText();
-  return length > 0 && length <= REQUEST_ID_LENGTH_MAX;
+  if (length === 0 || length > REQUEST_ID_LENGTH_MAX) return false;
+  for (let before = 0; before < index; before++) if (reader.isSameText(passedNames[before] as number, at)) return false;
+  passedNames[index] = at;
+  return true;
 }
 
 function readRequests(
