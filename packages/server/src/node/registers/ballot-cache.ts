@@ -1,5 +1,6 @@
 import type { CacheEntry } from '@meridian/core/coordination/paxos/cache-entry';
 import type { RecordKey } from '@meridian/core/ids';
+import { LRUCache } from 'lru-cache';
 
 /** Registers that this node wrote last: a change of one of these takes one round. */
 const ENTRIES_MAX = 65_536;
@@ -9,34 +10,30 @@ const ENTRY_BYTES = 400;
 /** Of each request that the value remembers: there may be a thousand. */
 const REQUEST_BYTES = 160;
 
-/** Ballots that were promised ahead. The entry that was used longest ago goes first. */
+/**
+ * Ballots that were promised ahead. The entry that was used longest ago goes first. (A `Map` as the order of use costs more
+ * the more is taken out of it: whoever looks for its first entry walks past all that were.)
+ */
 export class BallotCache {
-  readonly #entries = new Map<RecordKey, CacheEntry>();
-  #bytes = 0;
+  readonly #entries = new LRUCache<RecordKey, CacheEntry>({
+    max: ENTRIES_MAX,
+    maxSize: BYTES_MAX,
+    sizeCalculation: bytesOf,
+  });
 
   /** Takes it out: whatever becomes of the accept that it is used for, it must not be used for another. */
   take(key: RecordKey): CacheEntry | undefined {
-    const entry = this.#entries.get(key);
-    if (entry) {
-      this.#entries.delete(key);
-      this.#bytes -= bytesOf(entry);
-    }
+    const entry = this.#entries.peek(key);
+    if (entry) this.#entries.delete(key);
     return entry;
   }
 
   put(key: RecordKey, entry: CacheEntry): void {
-    this.take(key);
     this.#entries.set(key, entry);
-    this.#bytes += bytesOf(entry);
-    for (const oldest of this.#entries.keys()) {
-      if (this.#entries.size <= ENTRIES_MAX && this.#bytes <= BYTES_MAX) break;
-      this.take(oldest);
-    }
   }
 
   clear(): void {
     this.#entries.clear();
-    this.#bytes = 0;
   }
 }
 
