@@ -2,6 +2,7 @@ import { proposerIdFor } from '@meridian/core/coordination/paxos/ballot';
 import type { CacheEntry } from '@meridian/core/coordination/paxos/cache-entry';
 import type { AppliedRequest, Proposal, RegisterValue } from '@meridian/core/coordination/paxos/register';
 import type { RecordKey, StoreId } from '@meridian/core/ids';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BallotCache } from './ballot-cache.ts';
 import { writtenValue } from './registers.testing.ts';
@@ -79,6 +80,29 @@ describe('the cache of ballots that were promised ahead', () => {
     expect(cache.take(keyOf(1))).toBeUndefined();
     cache.put(keyOf(2), entryOf(1));
     expect(cache.take(keyOf(2))).toBeDefined();
+  });
+
+  it('lets go of what was used longest ago whatever is put and taken between: as a list would that is gone through', () => {
+    const large = entryOf(1, 7 * MIB);
+    const steps = fc.array(fc.tuple(fc.boolean(), fc.nat({ max: 7 })), { maxLength: 40 });
+    fc.assert(
+      fc.property(steps, (drawn) => {
+        const cache = new BallotCache();
+        let used: number[] = [];
+        for (const [isPut, at] of drawn) {
+          const isHeld = used.includes(at);
+          used = used.filter((other) => other !== at);
+          if (isPut) {
+            cache.put(keyOf(at), large);
+            used = [...used, at].slice(-4);
+          } else {
+            expect(cache.take(keyOf(at)) !== undefined).toBe(isHeld);
+          }
+        }
+        const left = Array.from({ length: 8 }, (_, at) => at).filter((at) => cache.take(keyOf(at)) !== undefined);
+        expect(left).toEqual([...used].sort());
+      }),
+    );
   });
 
   it('forgets everything at once', () => {
