@@ -133,19 +133,18 @@ export class Oracle implements StoreWatcher {
     if (lost.process) for (const id of idsOf(lost.process.store)) this.lostStores.add(id);
     this.registers.onLost(lost);
     for (const [name, { key, dot }] of this.#byName) {
-      const isElsewhere = holdersOf(key).some(
-        ({ disk }) => disk !== lost.disk && disk.durableRecord(key) && covers(vectorOf(disk, key), dot),
-      );
-      if (isElsewhere) continue;
+      const isOn = ({ disk }: Member) => disk.durableRecord(key) !== undefined && covers(vectorOf(disk, key), dot);
+      if (holdersOf(key).some((holder) => holder.disk !== lost.disk && isOn(holder))) continue;
       this.#acknowledged.delete(name);
-      if (this.#bodyOfDot.has(name)) this.#goneWithDisk.add(name);
+      // Told of as durable, or about to be: the word that a database has taken it may be under way.
+      if (this.#bodyOfDot.has(name) || isOn(lost)) this.#goneWithDisk.add(name);
     }
   }
 
   /** Invariant 8: at this moment, how many of the holders would still have the write after a crash. */
   checkDurable(name: string, holders: readonly Member[], required: number): void {
     const write = this.#byName.get(name);
-    if (!write) return;
+    if (!write || (required === 1 && this.#goneWithDisk.has(name))) return;
     const durable = holders.filter(({ disk }) =>
       covers(disk.durableRecord(write.key) ? vectorOf(disk, write.key) : EMPTY_VECTOR, write.dot),
     );

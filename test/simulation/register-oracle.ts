@@ -78,7 +78,13 @@ export class RegisterOracle {
       );
   }
 
-  /** What a node of a shared store has written others read there before it hears that it has. */
+  #chosenAs(key: RecordKey, version: number): Known | undefined {
+    const register = this.#register(key);
+    if (!register.chosen.has(version)) this.#lookAtDisks(register, key);
+    return register.chosen.get(version);
+  }
+
+  /** What a node of a shared store has written others read there before it hears that it has, and also where it ends before it hears. */
   #lookAtDisks(register: KnownRegister, key: RecordKey): void {
     for (const { disk, storeName } of this.holdersOf(key)) {
       const bytes = disk.durableRecord(key);
@@ -164,7 +170,7 @@ export class RegisterOracle {
   /** What a reader is shown was chosen (invariant 3), and is durable on a majority (invariant 8). */
   checkShown(key: RecordKey, version: number, body: string | undefined, what: string): void {
     if (version === 0) return;
-    const chosen = this.#registers.get(key)?.chosen.get(version);
+    const chosen = this.#chosenAs(key, version);
     if (!chosen)
       throw new InvariantBroken(
         3,
@@ -177,8 +183,8 @@ export class RegisterOracle {
 
   /** A change that is acknowledged was chosen, or what was chosen rests on it: then its request is in there. */
   checkAcknowledged(key: RecordKey, version: number, body: string | undefined, what: string): void {
+    const chosen = this.#chosenAs(key, version);
     const register = this.#registers.get(key);
-    const chosen = register?.chosen.get(version);
     const isWithin = [...(register?.chosen.values() ?? [])].some(({ value }) =>
       value?.requests.some((request) => request.version === version),
     );
