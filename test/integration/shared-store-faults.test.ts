@@ -179,7 +179,7 @@ describe('two nodes on one PostgreSQL, under load and faults', () => {
     expect(killed.length).toBe(2);
     for (const { out, into } of killed) {
       for (const { written, longestGapMs, longestDelayMs } of [...out, ...into]) {
-        expect(written).toBeGreaterThan(20);
+        expect(written).toBeGreaterThan(10);
         expect(longestGapMs).toBeLessThan(STALLED_MS_MAX);
         expect(longestDelayMs).toBeLessThan(HAND_OVER_MS_MAX);
       }
@@ -188,7 +188,7 @@ describe('two nodes on one PostgreSQL, under load and faults', () => {
 
   it('goes on at one node when the other stands still past every timeout', () => {
     for (const { written, longestGapMs, longestDelayMs } of [...paused.out, ...paused.into]) {
-      expect(written).toBeGreaterThan(20);
+      expect(written).toBeGreaterThan(10);
       expect(longestGapMs).toBeLessThan(STALLED_MS_MAX);
       expect(longestDelayMs).toBeLessThan(HAND_OVER_MS_MAX);
     }
@@ -203,7 +203,7 @@ describe('two nodes on one PostgreSQL, under load and faults', () => {
       if (what === `PUT ${AWAY_PATHS[0]}`) expect(isServed).toBe(false);
     }
     expect(recoveryMs).toBeLessThan(RECOVERY_MS_MAX);
-    for (const { written } of [...databaseKilled.into, ...connectionsCut.into]) expect(written).toBeGreaterThan(20);
+    for (const { written } of [...databaseKilled.into, ...connectionsCut.into]) expect(written).toBeGreaterThan(10);
   });
 
   it('loses nothing and doubles nothing: every history holds, and every answer in it is honest', () => {
