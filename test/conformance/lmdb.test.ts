@@ -61,6 +61,8 @@ describe('opening an lmdb store', () => {
       message: expect.stringContaining(path),
     });
     await expect(open(join(path, 'below'))).rejects.toMatchObject({ problem: 'NOT_A_DIRECTORY' });
+    // Where the system lets nobody make anything.
+    await expect(open('/proc/none/store')).rejects.toMatchObject({ problem: 'NOT_WRITABLE' });
   });
 
   it('refuses the data of another store, and leaves it alone', async () => {

@@ -2,7 +2,10 @@ import { readFileSync } from 'node:fs';
 import type { NodeName, RegionName, StoreName } from '@meridian/core/ids';
 import type { RunningNode, ServeOptions } from './cli/dependencies.ts';
 import { run } from './cli/program.ts';
+import { onStopSignals } from './cli/stop-signals.ts';
 import type { ClusterNode } from './config/cluster-file.ts';
+import type { RedisSettings } from './config/redis-url.ts';
+import { SettingError } from './config/setting-error.ts';
 import type { NodeSettings } from './config/settings.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Log } from './ports/log.ts';
@@ -10,10 +13,49 @@ import type { Random } from './ports/random.ts';
 import type { Store } from './ports/store.ts';
 
 /**
+ * What a node may take to send on what it wrote last and to close its store, once no request is under way. A store waits
+ * for its database or its disk there, which may never answer; what was acknowledged is on disk before.
+ */
+const CLOSE_MS_MAX = 10_000;
+/** A node stopped, and its store did not close: something of it may keep the process alive. */
+let isLeftOpen = false;
+
+/**
  * The composition root: the only place where adapters are chosen. They are loaded when a node starts, so that a client
  * command or `--help` does not wait for them.
  */
-async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions): Promise<RunningNode> {
+async function serve(options: ServeOptions): Promise<RunningNode> {
+  const started = leaveIfToldInVain(options.settings.stopTimeoutMs);
+  try {
+    return await startNode(options);
+  } finally {
+    started();
+  }
+}
+
+/**
+ * A node that is told to stop while it starts has nothing to finish, but waits for its own start. Where that hangs, on a
+ * database or a disk that does not answer, it ends all the same. Returns what is to be called once the start is over.
+ */
+function leaveIfToldInVain(graceMs: number): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  const leave = (): void => {
+    process.stderr.write(`meridian: told to stop while it starts, and the start did not end within ${graceMs} ms\n`);
+    process.exit(1);
+  };
+  const told = (): void => {
+    timer ??= setTimeout(leave, graceMs);
+  };
+  const forget = onStopSignals(process, told, () => undefined);
+  process.once('disconnect', told);
+  return () => {
+    clearTimeout(timer);
+    forget();
+    process.off('disconnect', told);
+  };
+}
+
+async function startNode({ clusterFile, secret, nodeName, settings }: ServeOptions): Promise<RunningNode> {
   const [
     { keyedSeal },
     { deriveKey },
@@ -23,7 +65,7 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
     { tcpTransport },
     { wanTransport },
     { findNode, linkRttMs },
-    { layoutOf },
+    { layoutOf, nodesOfOtherCache },
     { linkName },
     { PlacementTable },
     { createHttpServer },
@@ -31,6 +73,7 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
     { openLog },
     { Metrics },
     { giveBackHeap },
+    { endsWithin },
   ] = await Promise.all([
     import('./adapters/system/keyed-seal.ts'),
     import('./adapters/system/derive-key.ts'),
@@ -48,6 +91,7 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
     import('./observability/log.ts'),
     import('./observability/metrics.ts'),
     import('./adapters/system/heap.ts'),
+    import('./adapters/system/ends-within.ts'),
   ]);
   const place = findNode(clusterFile, nodeName);
   if (!place) throw new Error(`the cluster file names no node ${nodeName}`);
@@ -55,6 +99,12 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
   const region = place.region.name as RegionName;
   const storeName = place.node.storeName as StoreName;
   const log = openLog({ level: settings.logLevel, format: settings.logFormat, node, region });
+  const apart = nodesOfOtherCache(place.region, place.node);
+  if (apart.length > 0)
+    log.warn(
+      { nodes: apart },
+      'other nodes of this store have another cache, or none: each may show what is old by its ttl',
+    );
   const placement = new PlacementTable(layoutOf(clusterFile), xxh3Hashes.text);
   const regions = placement.layout.regions.map(({ name }) => name);
   const nodes = placement.layout.regions.flatMap((one) => one.nodes);
@@ -124,8 +174,15 @@ async function serve({ clusterFile, secret, nodeName, settings }: ServeOptions):
   });
   const stop = async (): Promise<void> => {
     await http.stop(settings.stopTimeoutMs);
-    await meridian.stop();
-    log.info({}, 'stopped');
+    if (await endsWithin(CLOSE_MS_MAX, meridian.stop(), systemClock)) {
+      log.info({}, 'stopped');
+      return;
+    }
+    isLeftOpen = true;
+    log.error(
+      { waitedMs: CLOSE_MS_MAX },
+      'the store does not close, and is left open: what was acknowledged is on disk',
+    );
   };
   try {
     await meridian.start();
@@ -159,8 +216,10 @@ async function openStore(place: ClusterNode, settings: NodeSettings, system: Sys
   const onError = (error: unknown): void => log.error({ reason: (error as Error).message }, 'the store failed');
   const { storePlace } = await import('./config/store-place.ts');
   if (storePlace(place.store)?.kind === 'postgres') {
+    // First: where it fails, nothing is open yet.
+    const cache = place.cache === undefined ? undefined : await cacheSettings(place.cache);
     const shared = await openShared(place, system, onError);
-    return place.cache === undefined ? shared : withCache(shared, place.cache, system);
+    return cache ? withCache(shared, cache, system) : shared;
   }
   const { openLmdbStore } = await import('./adapters/lmdb/lmdb-store.ts');
   const reserveBytes = settings.diskReserveBytes;
@@ -185,16 +244,31 @@ async function openShared(place: ClusterNode, system: System, onError: (error: u
   };
 }
 
+/** @throws SettingError where the file with the password cannot be read */
+async function cacheSettings(url: string): Promise<RedisSettings> {
+  const { parseRedisUrl } = await import('./config/redis-url.ts');
+  const settings = parseRedisUrl(url, 'cache');
+  const { passwordFile } = settings;
+  if (passwordFile === undefined) return settings;
+  try {
+    return { ...settings, password: readFileSync(passwordFile, 'utf8').trim() };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new SettingError('cache', `the password file ${passwordFile} cannot be read (${code})`);
+  }
+}
+
 /** A cache that is away stops no start: it is asked once it is there. */
-async function withCache({ store, storeFigures }: OpenedStore, url: string, system: System): Promise<OpenedStore> {
-  const [{ CachedStore }, { RedisCache }, { parseRedisUrl }] = await Promise.all([
+async function withCache(
+  { store, storeFigures }: OpenedStore,
+  settings: RedisSettings,
+  system: System,
+): Promise<OpenedStore> {
+  const [{ CachedStore }, { RedisCache }] = await Promise.all([
     import('./adapters/cached-store.ts'),
     import('./adapters/redis/redis-cache.ts'),
-    import('./config/redis-url.ts'),
   ]);
-  const settings = parseRedisUrl(url, 'cache');
-  const password = settings.passwordFile ? readFileSync(settings.passwordFile, 'utf8').trim() : settings.password;
-  const cache = new RedisCache({ ...settings, ...system, password });
+  const cache = new RedisCache({ ...settings, ...system });
   const cached = new CachedStore({ ...settings, ...system, store, cache });
   const cacheFigures = (): Record<string, number> => {
     const { breaker, ...counts } = cached.cacheFigures;
@@ -217,7 +291,7 @@ const { version: VERSION } = JSON.parse(readFileSync(new URL('../package.json', 
   version: string;
 };
 
-process.exitCode = await run(process.argv.slice(2), {
+const exitCode = await run(process.argv.slice(2), {
   serve,
   stdout: process.stdout,
   stderr: process.stderr,
@@ -228,3 +302,5 @@ process.exitCode = await run(process.argv.slice(2), {
   self: [process.execPath, ...process.execArgv, import.meta.filename],
   signals: process,
 });
+process.exitCode = exitCode;
+if (isLeftOpen) process.exit(exitCode || 1);

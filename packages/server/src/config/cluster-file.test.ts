@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { findNode, linkRttMs, parseClusterFile, readClusterFile } from './cluster-file.ts';
-import { layoutOf } from './cluster-layout.ts';
+import { type ClusterRegion, findNode, linkRttMs, parseClusterFile, readClusterFile } from './cluster-file.ts';
+import { layoutOf, nodesOfOtherCache } from './cluster-layout.ts';
 
 const SHOP = `
 cluster: shop
@@ -48,7 +48,7 @@ describe('a cluster file', () => {
   describe('with nodes that share a database', () => {
     const sharing = (nodes: string): string => SHOP.replace(/ {6}- \{ name: us-1.*\n/, nodes);
     const TWO = `      - { name: us-1, http: 127.0.0.1:8001, peer: 127.0.0.1:9001, store: "postgres://a@db/shop", cache: "redis://r" }
-      - { name: us-2, http: 127.0.0.1:8011, peer: 127.0.0.1:9011, store: "postgresql://b:c@db:5432/shop?pool=4" }
+      - { name: us-2, http: 127.0.0.1:8011, peer: 127.0.0.1:9011, store: "postgresql://b:c@db:5432/shop?pool=4", cache: "redis://b:c@r:6379/0?ttl=9s" }
 `;
 
     it('has one store for them, under the name of the first', () => {
@@ -84,6 +84,27 @@ describe('a cluster file', () => {
       expect(failureOf(() => parse(sharing(two))).message).toContain(
         "regions[0].nodes[0].storeName: regions[0].nodes[1] shares the store, and has 'orders' here",
       );
+    });
+
+    it('tells nodes of another cache, however they log in there: what one writes would not be told to that of another', () => {
+      const second = /(?<=shop\?pool=4"), cache: "[^"]*"/;
+      const apart = (text: string) => {
+        const region = parse(sharing(text)).regions[0] as ClusterRegion;
+        return region.nodes.map((node) => nodesOfOtherCache(region, node));
+      };
+      expect(apart(TWO)).toEqual([[], []]);
+      for (const other of [
+        '',
+        ', cache: "redis://other"',
+        ', cache: "redis://r/1"',
+        ', cache: "redis://r?prefix=x:"',
+      ]) {
+        expect(apart(TWO.replace(second, other))).toEqual([['us-2'], ['us-1']]);
+      }
+      expect(apart(TWO.replaceAll(/, cache: "[^"]*"/g, ''))).toEqual([[], []]);
+      const cluster = (hosts: string) => `, cache: "redis+cluster://${hosts}"`;
+      const clusters = TWO.replace(second, cluster('b:7001,c')).replace(', cache: "redis://r"', cluster('a:7000,b'));
+      expect(apart(clusters)).toEqual([[], []]);
     });
   });
 

@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { access, mkdir, open, stat } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { RecordKey, Sequence, StoreId, StoreName } from '@meridian/core/ids';
 import { compareKeys, NO_SEQUENCE, storeIdFor, storeNameOf } from '@meridian/core/ids';
@@ -28,6 +27,7 @@ import { Database, type TreeState, UnknownFormat } from './database.ts';
 import { DiskSpace, OPEN_BYTES_MIN, RESERVE_BYTES } from './disk-space.ts';
 import { isStorableKey } from './key-codec.ts';
 import { BYTES_PER_ROW_WRITTEN, LoggedDatabase, replayLog, TURN_LIMITS, type TurnLimits } from './logged-database.ts';
+import { makeDirectory } from './store-directory.ts';
 import { lockStore, type StoreLock } from './store-lock.ts';
 
 const ID_LENGTH = 16;
@@ -67,23 +67,6 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
   } catch (error) {
     lock.free();
     throw error;
-  }
-}
-
-/** Gives the topmost directory that was made; `undefined` for none. */
-async function makeDirectory(path: string): Promise<string | undefined> {
-  try {
-    const made = await mkdir(path, { recursive: true });
-    if (!(await stat(path)).isDirectory()) throw Object.assign(new Error('not a directory'), { code: 'ENOTDIR' });
-    await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
-    return made;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOTDIR' || code === 'EEXIST') {
-      throw new StoreOpenError('NOT_A_DIRECTORY', `${path} is not a directory, so it cannot hold a store`, error);
-    }
-    if (code === 'ENOSPC') throw new StoreOpenError('NO_SPACE', `the disk of ${path} is full`, error);
-    throw new StoreOpenError('NOT_WRITABLE', `the directory ${path} cannot be read and written (${code})`, error);
   }
 }
 
