@@ -124,6 +124,55 @@ describe('MeridianClient', () => {
     for (const call of calls) await expect(call()).rejects.toMatchObject({ code: 'NOT_MERIDIAN', status: 200 });
   });
 
+  it('takes no JSON of another server for an answer', async () => {
+    const asked = client();
+    const calls = [
+      () => asked.get('k'),
+      () => gather(asked.list()),
+      () => asked.listPage({}),
+      () => asked.batch([]),
+      () => asked.namespaces(),
+      () => asked.namespace('n'),
+      () => asked.putNamespace('n', {}),
+      () => asked.ledger('k'),
+      () => asked.restore('k', 'id'),
+      () => asked.health(),
+      () => asked.regions(),
+      () => asked.ring('k'),
+      () => asked.wan(),
+      () => asked.wan({ heal: true }),
+      () => asked.replicate([]),
+      () => asked.sync(),
+    ];
+    for (const body of ['{}', 'null', '[]', '"hello"', '{"error":"no"}', '']) {
+      answer = (_request, response) => {
+        response.removeHeader('meridian-region');
+        response.end(body);
+      };
+      for (const call of calls) await expect(call()).rejects.toMatchObject({ code: 'NOT_MERIDIAN', status: 200 });
+    }
+  });
+
+  it('tells where a server sends it that is no node, and follows nobody', async () => {
+    for (const [location, told] of [
+      ['https://other.example/kv/k?token=secret', 'https://other.example'],
+      ['/login?next=secret', 'another of its pages'],
+      [undefined, 'another of its pages'],
+    ] as const) {
+      answer = (_request, response) => response.writeHead(302, location === undefined ? {} : { location }).end();
+      for (const call of [() => client().get('k'), () => client().put('k', 1), () => client().health()]) {
+        seen.length = 0;
+        await expect(call()).rejects.toMatchObject({
+          name: 'MeridianRequestError',
+          status: 302,
+          code: 'NOT_MERIDIAN',
+          detail: `${endpoint()} answers as no node of Meridian does: it redirects to ${told}`,
+        });
+        expect(seen).toHaveLength(1);
+      }
+    }
+  });
+
   it('hands the tag of an answer back as a condition', async () => {
     answer = (_request, response) => response.setHeader('etag', '"v3.1"').end('{}');
     const { head } = await client().put('k', 1, { ifNoneMatch: '*', idempotencyKey: 'order 7' });

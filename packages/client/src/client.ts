@@ -1,6 +1,6 @@
 import { conditionHeaders, type WriteConditions } from './conditions.ts';
 import { type HttpAnswer, HttpConnection, type HttpRequest } from './connection.ts';
-import { MeridianRequestError, problemOf } from './errors.ts';
+import { foreign, MeridianRequestError, problemOf } from './errors.ts';
 import { DEFAULT_NAMESPACE, keyPath, keysPath, namespacePath } from './paths.ts';
 import type * as Api from './types.ts';
 
@@ -71,7 +71,7 @@ export class MeridianClient {
 
   /** The value and its siblings; `undefined` where the key has no live value. */
   async get(key: string, options: RequestOptions = {}): Promise<Api.ReadEntry | undefined> {
-    const answer = await this.#read(key, 'application/json', options);
+    const answer = this.#ours(await this.#read(key, 'application/json', options));
     return answer && { ...(this.#json(answer) as Api.Entry), head: headOf(answer) };
   }
 
@@ -141,7 +141,7 @@ export class MeridianClient {
     const { pageSize, ...rest } = range;
     const query = { ...rest, limit: pageSize, cursor };
     const answer = await this.#send({ method: 'GET', path: keysPath(this.#namespace), query }, options);
-    return this.#json(answer) as Api.ListPage;
+    return this.#listing<Api.ListPage>(this.#json(answer), 'items');
   }
 
   /** Up to 1,000 operations, each on its own: one result for each, in their order. */
@@ -163,19 +163,22 @@ export class MeridianClient {
       { method: 'POST', path, body, headers: { 'content-type': 'application/json' } },
       options,
     );
-    return (this.#json(answer) as { results: readonly Api.BatchResult[] }).results;
+    return this.#listing<{ readonly results: readonly Api.BatchResult[] }>(this.#json(answer), 'results').results;
   }
 
   async namespaces(): Promise<readonly Api.NamespaceInfo[]> {
-    return listOf<Api.NamespaceInfo>(await this.#ask('GET', '/namespaces'), 'namespaces');
+    return this.#listing<{ readonly namespaces: readonly Api.NamespaceInfo[] }>(
+      await this.#ask('GET', '/namespaces'),
+      'namespaces',
+    ).namespaces;
   }
 
   async namespace(name: string): Promise<Api.NamespaceInfo> {
-    return (await this.#ask('GET', namespacePath(name))) as Api.NamespaceInfo;
+    return this.#having<Api.NamespaceInfo>(await this.#ask('GET', namespacePath(name)), 'mode');
   }
 
   async putNamespace(name: string, settings: Api.NamespaceSettings): Promise<Api.NamespaceInfo> {
-    return (await this.#ask('PUT', namespacePath(name), settings)) as Api.NamespaceInfo;
+    return this.#having<Api.NamespaceInfo>(await this.#ask('PUT', namespacePath(name), settings), 'mode');
   }
 
   async dropNamespace(name: string): Promise<void> {
@@ -185,21 +188,25 @@ export class MeridianClient {
   /** Values of a key that a last-writer-wins choice hid, latest first. */
   async ledger(key: string): Promise<readonly Api.LedgerItem[]> {
     const path = `${namespacePath(this.#namespace)}/ledger?key=${encodeURIComponent(key)}`;
-    return listOf<Api.LedgerItem>(await this.#ask('GET', path), 'items');
+    return this.#listing<{ readonly items: readonly Api.LedgerItem[] }>(await this.#ask('GET', path), 'items').items;
   }
 
   /** Brings a hidden value back as a new write. */
   async restore(key: string, id: string): Promise<void> {
-    await this.#ask('POST', `${namespacePath(this.#namespace)}/ledger/restore`, { key, id });
+    this.#having<{ readonly context: string }>(
+      await this.#ask('POST', `${namespacePath(this.#namespace)}/ledger/restore`, { key, id }),
+      'context',
+    );
   }
 
   /** How the node is, also where it is not well and answers 503. */
   async health(): Promise<Api.Health> {
     const answer = await this.#connection.send({ method: 'GET', path: '/health' });
     const isHealth = answer.status < 400 || answer.status === 503;
-    const health = this.#json(isHealth ? answer : fine(answer)) as Api.Health;
-    if (typeof health.node !== 'string') throw problemOf(answer);
-    return health;
+    const health = this.#json(isHealth ? answer : fine(answer)) as Partial<Api.Health> | null;
+    // Some other server's 503 is told as what it is.
+    if (typeof health?.node !== 'string') fine(answer);
+    return this.#having<Api.Health>(health, 'node');
   }
 
   async isReady(timeoutMs: number): Promise<boolean> {
@@ -211,13 +218,16 @@ export class MeridianClient {
   }
 
   async regions(): Promise<readonly Api.RegionStatus[]> {
-    return listOf<Api.RegionStatus>(await this.#ask('GET', '/admin/regions'), 'regions');
+    return this.#listing<{ readonly regions: readonly Api.RegionStatus[] }>(
+      await this.#ask('GET', '/admin/regions'),
+      'regions',
+    ).regions;
   }
 
   /** Where a key stands, and why. */
   async ring(key: string): Promise<Api.RingAnswer> {
     const query = new URLSearchParams({ key, namespace: this.#namespace });
-    return (await this.#ask('GET', `/admin/ring?${query.toString()}`)) as Api.RingAnswer;
+    return this.#listing<Api.RingAnswer>(await this.#ask('GET', `/admin/ring?${query.toString()}`), 'preferenceList');
   }
 
   async metrics(): Promise<unknown> {
@@ -227,17 +237,17 @@ export class MeridianClient {
   /** The emulated links of this node, after `change` where one is given. Only on nodes that run with `--wan-lab`. */
   async wan(change?: Api.WanChange): Promise<Api.WanStatus> {
     const asked = change ? this.#ask('POST', '/admin/wan', change) : this.#ask('GET', '/admin/wan');
-    return (await asked) as Api.WanStatus;
+    return this.#listing<Api.WanStatus>(await asked, 'regions');
   }
 
   /** Merges versioned records, as replication would. Repeating it does no harm. */
   async replicate(records: readonly unknown[]): Promise<Api.ReplicateAnswer> {
-    return (await this.#ask('POST', '/replicate', { records })) as Api.ReplicateAnswer;
+    return this.#having<Api.ReplicateAnswer>(await this.#ask('POST', '/replicate', { records }), 'applied');
   }
 
   /** Compares with a region, or with all, and repairs differences both ways. */
   async sync(what: { region?: string; namespace?: string } = {}): Promise<Api.SyncAnswer> {
-    return (await this.#ask('POST', '/replicate/sync', what)) as Api.SyncAnswer;
+    return this.#having<Api.SyncAnswer>(await this.#ask('POST', '/replicate/sync', what), 'partitionsCompared');
   }
 
   async #read(key: string, accept: string, options: RequestOptions): Promise<HttpAnswer | undefined> {
@@ -297,11 +307,20 @@ export class MeridianClient {
   /** Some server's page is no value, and its 200 acknowledges nothing: a node names its region in every answer about a key. */
   #ours<Answer extends HttpAnswer | undefined>(answer: Answer): Answer {
     if (!answer || answer.headers.has('meridian-region')) return answer;
-    throw new MeridianRequestError(
-      answer.status,
-      'NOT_MERIDIAN',
-      `${this.endpoint} answers as no node of Meridian does`,
-    );
+    throw foreign(this.endpoint, answer.status);
+  }
+
+  /** Some server's JSON, told by a field that a node's answer of this kind always has. */
+  #having<Answer extends object>(answer: unknown, field: keyof Answer & string): Answer {
+    if (typeof answer === 'object' && answer !== null && Object.hasOwn(answer, field)) return answer as Answer;
+    throw foreign(this.endpoint);
+  }
+
+  /** Likewise where the field is a list. */
+  #listing<Answer extends object>(answer: unknown, field: keyof Answer & string): Answer {
+    const listing = this.#having<Answer>(answer, field);
+    if (Array.isArray(listing[field])) return listing;
+    throw foreign(this.endpoint);
   }
 
   #json(answer: HttpAnswer): unknown {
@@ -364,12 +383,4 @@ function headOf(answer: HttpAnswer): Api.AnswerHead {
 function receiptOf({ headers }: HttpAnswer): Api.Receipt | undefined {
   const text = headers.get('meridian-receipt');
   return text === null ? undefined : (JSON.parse(text) as Api.Receipt);
-}
-
-/** Takes a bare list, or one that stands in an object under its name. */
-function listOf<Item>(answer: unknown, name: string): readonly Item[] {
-  if (Array.isArray(answer)) return answer as Item[];
-  const list = (answer as Record<string, unknown> | undefined)?.[name];
-  if (!Array.isArray(list)) throw new MeridianRequestError(200, 'NOT_MERIDIAN', `the answer holds no list of ${name}`);
-  return list as Item[];
 }

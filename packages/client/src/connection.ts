@@ -1,4 +1,4 @@
-import { MeridianUnreachableError } from './errors.ts';
+import { foreign, MeridianUnreachableError } from './errors.ts';
 
 export interface HttpRequest {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
@@ -36,7 +36,7 @@ export class HttpConnection {
   /**
    * The answer, whatever its status. A read whose kept-alive connection was closed under it is sent once more; nothing else
    * ever is.
-   * @throws MeridianUnreachableError where no answer came.
+   * @throws MeridianUnreachableError where no answer came; MeridianRequestError where a redirect did, which no node sends.
    */
   send(request: HttpRequest): Promise<HttpAnswer> {
     return this.#attempt(request).catch((error: unknown) => {
@@ -48,12 +48,18 @@ export class HttpConnection {
 
   async #attempt(request: HttpRequest): Promise<HttpAnswer> {
     const timeoutMs = request.timeoutMs ?? this.#timeoutMs;
+    const answer = await this.#exchange(request, timeoutMs);
+    if (isRedirect(answer)) throw foreign(this.endpoint, answer.status, `it redirects to ${this.#targetOf(answer)}`);
+    return answer;
+  }
+
+  async #exchange(request: HttpRequest, timeoutMs: number): Promise<HttpAnswer> {
     try {
       const response = await this.#fetch(this.#url(request), {
         method: request.method,
         headers: headersOf(request, timeoutMs),
         signal: AbortSignal.timeout(timeoutMs + TRAVEL_MS),
-        redirect: 'error',
+        redirect: 'manual',
         ...(request.body === undefined ? {} : { body: request.body as string | Uint8Array<ArrayBuffer> }),
       });
       return { status: response.status, headers: response.headers, bytes: await response.bytes() };
@@ -70,6 +76,14 @@ export class HttpConnection {
     return this.endpoint + request.path + (query.size > 0 ? `?${query.toString()}` : '');
   }
 
+  /** Only who it is: the rest of such an address is often a secret of the way in. */
+  #targetOf({ headers }: HttpAnswer): string {
+    const location = headers.get('location');
+    const target =
+      location !== null && URL.canParse(location, this.endpoint) && new URL(location, this.endpoint).origin;
+    return target && target !== new URL(this.endpoint).origin ? target : 'another of its pages';
+  }
+
   #unreachable(error: unknown, timeoutMs: number): MeridianUnreachableError {
     if (error instanceof Error && error.name === 'TimeoutError') {
       const reason = `no answer within ${timeoutMs + TRAVEL_MS} ms`;
@@ -81,6 +95,11 @@ export class HttpConnection {
     const wasSent = !NEVER_SENT.has(String(code));
     return new MeridianUnreachableError(this.endpoint, reason, { isTimeout: false, wasSent, cause });
   }
+}
+
+/** Where the platform keeps redirects to itself, their status is 0. */
+function isRedirect({ status }: HttpAnswer): boolean {
+  return status === 0 || (status >= 300 && status < 400 && status !== 304);
 }
 
 const NEVER_SENT = new Set([

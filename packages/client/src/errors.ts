@@ -40,6 +40,12 @@ export class MeridianUnreachableError extends Error {
   }
 }
 
+/** What answers is some other server. `how` says what gave it away, where that helps. */
+export function foreign(endpoint: string, status = 200, how = ''): MeridianRequestError {
+  const detail = `${endpoint} answers as no node of Meridian does${how && `: ${how}`}`;
+  return new MeridianRequestError(status, 'NOT_MERIDIAN', detail);
+}
+
 /** The advice of the error table for what a server answered; statuses decide where the code is not known here. */
 export function adviceFor(status: number, code: string): RetryAdvice {
   if (isErrorCode(code)) return ERRORS[code].retry;

@@ -1,4 +1,5 @@
 import { MeridianRequestError, MeridianUnreachableError } from '@meridian/client/errors';
+import type { Receipt } from '@meridian/client/types';
 import { SettingError } from '../config/setting-error.ts';
 
 export const EXIT = { done: 0, failed: 1, usage: 2, notFound: 3, conflict: 4, unreachable: 5 } as const;
@@ -11,17 +12,23 @@ export const EXIT_CODES_HELP = `Exit codes:
   4  conflict, or a condition that does not hold
   5  the node cannot be reached`;
 
+/** What a program is told beside the message. */
+export interface FailureFigures {
+  /** From the error table, where one fits. */
+  readonly code?: string;
+  readonly receipt?: Receipt | undefined;
+}
+
 /** A command that ends without success. What it had to say is its message; an empty one says nothing. */
 export class CommandFailure extends Error {
   override readonly name = 'CommandFailure';
   readonly exitCode: number;
-  /** From the error table, where one fits. */
-  readonly code: string | undefined;
+  readonly figures: FailureFigures;
 
-  constructor(exitCode: number, message = '', code?: string) {
+  constructor(exitCode: number, message = '', figures: FailureFigures = {}) {
     super(message);
     this.exitCode = exitCode;
-    this.code = code;
+    this.figures = figures;
   }
 }
 
@@ -55,7 +62,7 @@ export function failureText(error: unknown, isJson: boolean): string {
 
 function programFigures(error: unknown): object {
   if (error instanceof MeridianRequestError) return { ...error.figures, code: error.code, status: error.status };
-  return error instanceof CommandFailure && error.code !== undefined ? { code: error.code } : {};
+  return error instanceof CommandFailure ? error.figures : {};
 }
 
 function figuresText(error: MeridianRequestError): string {

@@ -77,7 +77,7 @@ export class FakeNode {
     if (path === '/health') return { status: 200, body: this.#health() };
     if (path === '/admin/regions') return { status: 200, body: { regions: this.regionList ?? [this.regionStatus()] } };
     if (path === '/admin/wan')
-      return { status: 200, body: { links: [], told: body.length > 0 ? JSON.parse(body.toString()) : null } };
+      return { status: 200, body: { regions: [], told: body.length > 0 ? JSON.parse(body.toString()) : null } };
     return problem(404, 'NO_SUCH_PATH', `There is nothing at ${path}.`);
   }
 
@@ -90,14 +90,14 @@ export class FakeNode {
     request: IncomingMessage,
   ): Reply {
     const idOf = (key: string) => `${namespace}\0${key}`;
+    const receipt = request.headers['meridian-receipt'] === '1' ? { 'meridian-receipt': JSON.stringify(RECEIPT) } : {};
     if (encoded === 'batch' && method === 'POST') return this.#batch(body, idOf);
     if (encoded === undefined) {
       if (method === 'POST') return this.#create(body, idOf);
-      return { status: 200, raw: Buffer.from(this.#list(namespace, url)) };
+      return { status: 200, raw: Buffer.from(this.#list(namespace, url)), headers: receipt };
     }
     const key = decodeURIComponent(encoded);
     const found = this.values.get(idOf(key));
-    const receipt = request.headers['meridian-receipt'] === '1' ? { 'meridian-receipt': JSON.stringify(RECEIPT) } : {};
     const headers = { ...receipt, etag: `"${TAG}"` };
     if (method !== 'GET' && ![undefined, '*', `"${TAG}"`].includes(request.headers['if-match']))
       return problem(412, 'CONDITION_FAILED', 'the key has another version than the one named');

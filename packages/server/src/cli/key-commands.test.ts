@@ -1,4 +1,14 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -128,6 +138,11 @@ describe('put and get', () => {
         key: 'k',
         receipt: { rounds: 1 },
       });
+    for (const flag of ['--explain', '--receipt']) {
+      const missing = await meridian(['get', 'none', flag, '--json']);
+      expect(JSON.parse(missing.err)).toMatchObject({ code: 'KEY_NOT_FOUND', exitCode: 3, receipt: { rounds: 1 } });
+    }
+    expect(JSON.parse((await meridian(['get', 'none', '--json'])).err)).not.toHaveProperty('receipt');
   });
 
   it('carry a session in a file from one command to the next', async () => {
@@ -140,6 +155,37 @@ describe('put and get', () => {
     // What a refusal tells, the session has seen.
     expect((await meridian(['put', 'k', '1', '--create', '--session', 's.token'])).code).toBe(4);
     expect(readFileSync(join(folder, 's.token'), 'utf8')).toBe('token-3\n');
+  });
+
+  it('put a new token in the place of the old one, and never an empty file between them', async () => {
+    const path = join(folder, 's.token');
+    writeFileSync(path, 'old\n', { mode: 0o640 });
+    // Whoever has the old file open still reads the old token, whole.
+    linkSync(path, join(folder, 'before'));
+    symlinkSync(path, join(folder, 'link'));
+    await meridian(['put', 'k', '1', '--session', 'link']);
+    expect(readFileSync(path, 'utf8')).toBe('token-1\n');
+    expect(readFileSync(join(folder, 'before'), 'utf8')).toBe('old\n');
+    expect(statSync(path).mode & 0o777).toBe(0o640);
+    expect(lstatSync(join(folder, 'link')).isSymbolicLink()).toBe(true);
+    expect(readdirSync(folder).sort()).toEqual(['before', 'link', 's.token']);
+  });
+
+  it('write a token into the old file where none can be put in its place', async () => {
+    const path = join(folder, 's.token');
+    const inTheWay = join(folder, `s.token.${process.pid}.partial`);
+    writeFileSync(path, 'old\n');
+    writeFileSync(join(folder, 'else'), 'mine');
+    symlinkSync(join(folder, 'else'), inTheWay);
+    await meridian(['put', 'k', '1', '--session', 's.token']);
+    expect(readFileSync(path, 'utf8')).toBe('token-1\n');
+    expect(readFileSync(join(folder, 'else'), 'utf8')).toBe('mine');
+    expect(lstatSync(inTheWay).isSymbolicLink()).toBe(true);
+  });
+
+  it('never put a file in the place of a device that is named for a session', async () => {
+    expect((await meridian(['put', 'k', '1', '--session', '/dev/null'])).code).toBe(0);
+    expect(lstatSync('/dev/null').isCharacterDevice()).toBe(true);
   });
 
   it('write nothing under a session whose token has no place', async () => {
@@ -260,6 +306,8 @@ describe('exit codes', () => {
     [['import', 'missing.ndjson']],
     [['demo', '--engine', 'mysql']],
     [['demo', '--data-dir', '/dev/null']],
+    [['demo', '--data-dir', '/proc/none']],
+    [['demo', '--data-dir', '/proc/none/deeper']],
     [['export', '.']],
     [['serve', '--node', 'us-1']],
     [['wan', 'loss', '2']],
@@ -319,6 +367,27 @@ describe('exit codes', () => {
 });
 
 describe('list', () => {
+  it('tells who served each page, with --receipt', async () => {
+    for (const key of ['a', 'b']) await meridian(['put', key, '1']);
+    const { out, err } = await meridian(['list', '--receipt']);
+    expect(out).toBe('a\nb\n');
+    expect(err).toMatch(/^quorum at us-east-1 in us-east · 2 of 3 replicas · [^\n]*\n$/);
+    const asJson = await meridian(['list', '--limit', '1', '--receipt', '--json']);
+    expect(asJson.out.split('\n')).toHaveLength(2);
+    expect(JSON.parse(asJson.err)).toMatchObject({ receipt: { node: 'us-east-1' } });
+    expect((await meridian(['list'])).err).toBe('');
+  });
+
+  it('and its kin take no --receipt where no answer has one', async () => {
+    for (const command of ['import', 'export']) {
+      expect(await meridian([command, '--receipt'])).toEqual({
+        code: 2,
+        out: '',
+        err: "meridian: unknown option '--receipt'\n",
+      });
+    }
+  });
+
   it('prints keys over pages, up to a limit', async () => {
     for (let at = 10; at < 40; at++)
       node.values.set(`default\0k${at}`, { bytes: Buffer.from(`${at}`), contentType: 'application/json' });

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Dependencies } from './dependencies.ts';
-import { addConditionOptions, addExplainOption, addKeyOptions, examples } from './options.ts';
+import { addConditionOptions, addExplainOption, addKeyOptions, addReceiptOption, examples } from './options.ts';
 
 export function addKeyCommands(root: Command, dependencies: Dependencies): void {
   addExplainOption(
@@ -75,8 +75,14 @@ export function addKeyCommands(root: Command, dependencies: Dependencies): void 
     .addHelpText('after', examples('meridian delete cart:7', 'meridian delete a b c'))
     .action(async (keys: string[], flags) => (await import('./commands/delete.ts')).remove(keys, flags, dependencies));
 
-  addKeyOptions(
-    root.command('list').alias('ls').summary('list keys').description('Lists keys in the order of their UTF-8 bytes.'),
+  addReceiptOption(
+    addKeyOptions(
+      root
+        .command('list')
+        .alias('ls')
+        .summary('list keys')
+        .description('Lists keys in the order of their UTF-8 bytes.'),
+    ),
   )
     .option('--prefix <TEXT>', 'only keys that begin so')
     .option('--start <KEY>', 'from this key on')

@@ -35,17 +35,23 @@ export function addClientOptions(command: Command): Command {
 /** For commands about keys. */
 export function addKeyOptions(command: Command): Command {
   addSettings(command, ['endpoint', 'namespace', 'consistency', 'timeoutMs']);
-  return command
-    .option(
-      '--session <FILE>',
-      "keep the session's token in FILE between commands: reads see what the session wrote and read",
-    )
-    .option('--receipt', 'print who served the request, and how, on stderr');
+  return command.option(
+    '--session <FILE>',
+    "keep the session's token in FILE between commands: reads see what the session wrote and read",
+  );
+}
+
+/** For commands whose answers have receipts: those of batches have none. */
+export function addReceiptOption(command: Command): Command {
+  return command.option('--receipt', 'print who served the request, and how, on stderr');
 }
 
 /** For commands about one key at a time. */
 export function addExplainOption(command: Command): Command {
-  return command.option('--explain', 'draw on stderr which nodes were waited for, round by round, and how long');
+  return addReceiptOption(command).option(
+    '--explain',
+    'draw on stderr which nodes were waited for, round by round, and how long',
+  );
 }
 
 /** For commands that write one key. */

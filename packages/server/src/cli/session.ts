@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { MeridianClient } from '@meridian/client/client';
 import type { Level, Receipt } from '@meridian/client/types';
@@ -82,7 +82,30 @@ function tokenIn(file: string): string {
 }
 
 function keepToken(file: string | undefined, token: string | undefined): void {
-  if (file !== undefined && token !== undefined) writeFileSync(file, `${token}\n`, { mode: 0o600 });
+  if (file === undefined || token === undefined) return;
+  const text = `${token}\n`;
+  if (!replaced(file, text)) writeFileSync(file, text, { mode: 0o600 });
+}
+
+/**
+ * Writes the text beside the file, then puts it in its place: a crash leaves the old token or the new one. Says whether it
+ * could; a device, somebody else's file and a folder that takes no new files are left to be written as they stand.
+ */
+function replaced(file: string, text: string): boolean {
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (!found?.isFile() || found.uid !== process.geteuid?.()) return false;
+  // The file a link leads to, not the link.
+  const target = realpathSync(file);
+  const beside = `${target}.${process.pid}.partial`;
+  try {
+    // Never into what stands there: in a folder of many users it could lead anywhere.
+    writeFileSync(beside, text, { mode: found.mode, flush: true, flag: 'wx' });
+    renameSync(beside, target);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') rmSync(beside, { force: true });
+    return false;
+  }
 }
 
 /** A client of one node, for commands that speak with all of them. */

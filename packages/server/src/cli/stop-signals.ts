@@ -28,3 +28,22 @@ export function stopSignal(signals: SignalSource, force: () => void = () => {}):
     onStopSignals(signals, resolve, force);
   });
 }
+
+/** Runs `work` when a signal comes, which then ends the process as it would have. Returns what takes the listeners away. */
+export function beforeSignalEnds(signals: SignalSource, work: () => void): () => void {
+  const listeners = SIGNALS.map((signal) => [signal, () => end(signal)] as const);
+  const release = () => {
+    for (const [signal, listener] of listeners) signals.off(signal, listener);
+  };
+  const end = (signal: NodeJS.Signals) => {
+    release();
+    try {
+      work();
+    } finally {
+      // With others that listen, the last of them to let go ends the process.
+      process.kill(process.pid, signal);
+    }
+  };
+  for (const [signal, listener] of listeners) signals.on(signal, listener);
+  return release;
+}

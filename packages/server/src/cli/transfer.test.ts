@@ -177,11 +177,58 @@ describe('import and export', () => {
     expect(node.values.size).toBe(8);
   });
 
+  it('end at a server that is no node, and do not send each row there', async () => {
+    writeFileSync(
+      join(folder, 'in.ndjson'),
+      Array.from({ length: 9 }, (_, at) => `{"key":"k${at}","value":1}\n`).join(''),
+    );
+    for (const reply of [
+      { status: 200, body: {} },
+      { status: 200, raw: Buffer.from('<html>') },
+      { status: 302, headers: { location: 'https://other.example/' } },
+    ]) {
+      node.requests.length = 0;
+      node.intercept = () => reply;
+      const { code, err } = await meridian('import', 'in.ndjson');
+      expect({ code, batches: batches().length }).toEqual({ code: 1, batches: 1 });
+      expect(err).toMatch(/^meridian: [^\n]* \(NOT_MERIDIAN\)\n$/);
+    }
+  });
+
   it('leave no file of an export that failed', async () => {
     node.intercept = () => ({ status: 500, body: { code: 'INTERNAL', detail: 'x' } });
     expect((await meridian('export', 'out.ndjson')).code).toBe(1);
     expect(existsSync(join(folder, 'out.ndjson'))).toBe(false);
     expect(existsSync(join(folder, 'out.ndjson.partial'))).toBe(false);
+  });
+
+  it('leave no file of an export that a signal ended', async () => {
+    const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
+    try {
+      for (const isTerminal of [false, true]) {
+        const signals = new EventEmitter();
+        kill.mockClear();
+        let left: boolean | undefined;
+        node.intercept = () => {
+          if (left !== undefined) return undefined;
+          expect(existsSync(join(folder, 'out.ndjson.partial'))).toBe(true);
+          signals.emit('SIGINT');
+          left = existsSync(join(folder, 'out.ndjson.partial'));
+          return { status: 500, body: { code: 'INTERNAL', detail: 'x' } };
+        };
+        await runCommand(['export', 'out.ndjson'], {
+          folder,
+          isTerminal,
+          signals,
+          env: { MERIDIAN_ENDPOINT: node.endpoint },
+        });
+        expect(left).toBe(false);
+        expect(kill.mock.calls).toContainEqual([process.pid, 'SIGINT']);
+        expect(signals.eventNames()).toEqual([]);
+      }
+    } finally {
+      kill.mockRestore();
+    }
   });
 
   it('write into what is no file, and never put one in its place', async () => {
@@ -223,6 +270,19 @@ function told(output: PassThrough): string {
 }
 
 describe('the bar of a transfer', () => {
+  it('never falls back, though batches are answered in any order', () => {
+    const stderr = Object.assign(new PassThrough(), { isTTY: true, columns: 80 });
+    const progress = startProgress({ stderr, signals: new EventEmitter() }, 'import', 100);
+    const shown = (done: number) => {
+      told(stderr);
+      progress.update(done, 1);
+      progress.stop();
+      return told(stderr);
+    };
+    progress.update(60, 1);
+    expect(shown(20)).toContain('60%');
+  });
+
   it('leaves a signal to end the process, with the cursor back', () => {
     const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
     const signals = new EventEmitter();

@@ -54,7 +54,12 @@ function collect(request: IncomingMessage, bytesMax: number, done: BodyDone): vo
     chunks.length = 0;
     finish(tooLarge(bytesMax));
   });
-  request.on('end', () => finish(null, chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes)));
+  request.on('end', () => {
+    const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes);
+    // The listeners hold the parts for as long as the request lives: a large body would be in memory twice.
+    chunks.length = 0;
+    finish(null, body);
+  });
   // Comes after an error too; Node tells errors of a request only to those who listen.
   request.on('close', () => {
     if (!isDone) finish(new MeridianError('INVALID_REQUEST', 'The connection ended before the body did.'));

@@ -9,6 +9,7 @@ import type { Dependencies, Output } from '../dependencies.ts';
 import { isOpen } from '../output/broken-outputs.ts';
 import { countText, durationText, plural } from '../output/figures.ts';
 import { type ClientFlags, print, printLine, withClient } from '../session.ts';
+import { beforeSignalEnds } from '../stop-signals.ts';
 import { openForWriting } from '../transfer/open-for-writing.ts';
 import { type Progress, startProgress } from '../transfer/progress.ts';
 import { parseValueTexts } from '../transfer/value-texts.ts';
@@ -73,6 +74,7 @@ async function toFile(
   const target = found ? realpathSync(path) : path;
   const partial = `${target}.partial`;
   const stream = await openForWriting(partial, shown);
+  const release = beforeSignalEnds(dependencies.signals, () => rmSync(partial, { force: true }));
   try {
     const exported = await writeTo(stream, client, flags, dependencies);
     const handle = await open(partial, 'r+');
@@ -84,6 +86,8 @@ async function toFile(
     stream.destroy();
     rmSync(partial, { force: true });
     throw error;
+  } finally {
+    release();
   }
 }
 

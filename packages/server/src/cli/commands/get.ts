@@ -45,7 +45,7 @@ async function failNotFound(
   dependencies: Dependencies,
 ): Promise<never> {
   await printReceipt(receipt, flags, dependencies);
-  throw new CommandFailure(EXIT.notFound, `${JSON.stringify(key)} is not found`, 'KEY_NOT_FOUND');
+  throw new CommandFailure(EXIT.notFound, `${JSON.stringify(key)} is not found`, { code: 'KEY_NOT_FOUND', receipt });
 }
 
 async function printForEyes(entry: ReadEntry, dependencies: Dependencies): Promise<void> {

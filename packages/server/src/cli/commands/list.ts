@@ -1,10 +1,11 @@
 import { parseExact } from '@meridian/client/exact-json';
-import type { ListedKey } from '@meridian/client/types';
+import type { ListedKey, Receipt } from '@meridian/client/types';
 import { SettingError } from '../../config/setting-error.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { isOpen } from '../output/broken-outputs.ts';
 import { printable, shownKey } from '../output/printable.ts';
-import { type ClientFlags, print, styles, withClient } from '../session.ts';
+import { printReceipt } from '../receipt.ts';
+import { type ClientFlags, print, printLine, styles, withClient } from '../session.ts';
 
 interface ListFlags extends ClientFlags {
   readonly prefix?: string;
@@ -29,16 +30,26 @@ export async function list(flags: ListFlags, dependencies: Dependencies): Promis
   await withClient(
     flags,
     dependencies,
-    async (client) => {
+    async (client, receipts) => {
       let left = limit;
+      let told = 0;
       for await (const item of client.list(range)) {
         if (!isOpen(dependencies.stdout)) return;
         await print(dependencies.stdout, `${lineFor(item, flags, dependencies)}\n`);
+        for (; told < receipts.length; told++) await tell(receipts[told], flags, dependencies);
         if (--left === 0) return;
       }
+      // Of a page without keys.
+      for (; told < receipts.length; told++) await tell(receipts[told], flags, dependencies);
     },
     parseExact,
   );
+}
+
+/** One for each page: no key's line of JSON is the place for it. */
+async function tell(receipt: Receipt | undefined, flags: ListFlags, dependencies: Dependencies): Promise<void> {
+  if (flags.json) await printLine(dependencies.stderr, JSON.stringify({ receipt }));
+  else await printReceipt(receipt, flags, dependencies);
 }
 
 function lineFor(item: ListedKey, flags: ListFlags, dependencies: Dependencies): string {

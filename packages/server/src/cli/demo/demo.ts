@@ -1,5 +1,5 @@
-import { mkdirSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MeridianClient } from '@meridian/client/client';
 import type { ClusterFile } from '../../config/cluster-file.ts';
@@ -64,13 +64,29 @@ async function deleteLeftDatabases({ regions }: ClusterFile, folder: string): Pr
 
 function makeFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolders(folder);
   } catch (error) {
     throw new SettingError(
       '--data-dir',
       `${folder} cannot be made a folder (${(error as NodeJS.ErrnoException).code})`,
     );
   }
+}
+
+/** Node's own way to make all folders of a path goes on for ever where the system takes none, as under `/proc`. */
+function makeFolders(folder: string): void {
+  if (isFolder(folder)) return;
+  if (!existsSync(dirname(folder))) makeFolders(dirname(folder));
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    // Another demo may have made it meanwhile.
+    if (!isFolder(folder)) throw error;
+  }
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 function databasesOf(

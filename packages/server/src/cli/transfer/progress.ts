@@ -1,6 +1,7 @@
 import { Presets, SingleBar } from 'cli-progress';
 import type { Dependencies, Output, SignalSource } from '../dependencies.ts';
 import { bytesText, countText, durationText } from '../output/figures.ts';
+import { beforeSignalEnds } from '../stop-signals.ts';
 
 export interface Progress {
   /** `done` of `total`, in the unit of the total; `rows` so far. */
@@ -21,8 +22,6 @@ export function startProgress(
 ): Progress {
   return stderr.isTTY ? bar(stderr, signals, what, totalBytes) : lines(stderr, what, totalBytes);
 }
-
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 function bar(output: Output, signals: SignalSource, what: string, totalBytes: number | undefined): Progress {
   const startedMs = performance.now();
@@ -54,38 +53,34 @@ function bar(output: Output, signals: SignalSource, what: string, totalBytes: nu
       elapsed: durationText(Math.round(elapsedMs)),
     };
   };
-  /** A signal ends the process as ever, after the terminal has its cursor back. */
-  const listeners = SIGNALS.map(
-    (signal) =>
-      [
-        signal,
-        () => {
-          stop();
-          process.kill(process.pid, signal);
-        },
-      ] as const,
-  );
-  const stop = () => {
-    for (const [signal, listener] of listeners) signals.off(signal, listener);
-    single.stop();
-  };
-  for (const [signal, listener] of listeners) signals.on(signal, listener);
+  // The terminal gets its cursor back first.
+  const release = beforeSignalEnds(signals, () => single.stop());
   single.start(totalBytes ?? 1, 0, payload(0, 0));
+  // Batches are answered in any order: one that stands earlier in the file must not take the bar back.
+  let furthest = 0;
   return {
-    update: (done, rows) => single.update(totalBytes === undefined ? 0 : done, payload(done, rows)),
-    stop,
+    update: (done, rows) => {
+      furthest = Math.max(furthest, done);
+      single.update(totalBytes === undefined ? 0 : furthest, payload(furthest, rows));
+    },
+    stop: () => {
+      release();
+      single.stop();
+    },
   };
 }
 
 function lines(output: Output, what: string, totalBytes: number | undefined): Progress {
   const startedMs = performance.now();
   let lastMs = startedMs;
+  let furthest = 0;
   return {
     update: (done, rows) => {
+      furthest = Math.max(furthest, done);
       const nowMs = performance.now();
       if (nowMs - lastMs < LINE_EVERY_MS) return;
       lastMs = nowMs;
-      const share = totalBytes ? ` (${Math.floor((done * 100) / totalBytes)}% of ${bytesText(totalBytes)})` : '';
+      const share = totalBytes ? ` (${Math.floor((furthest * 100) / totalBytes)}% of ${bytesText(totalBytes)})` : '';
       output.write(`${what} ${countText(rows)} rows${share}, ${countText((rows * 1_000) / (nowMs - startedMs))}/s\n`);
     },
     stop: () => {},

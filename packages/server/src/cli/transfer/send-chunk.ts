@@ -47,7 +47,7 @@ export async function sendChunk(
 async function attemptRows(client: MeridianClient, rows: readonly NumberedRow[]): Promise<Attempt> {
   const results = await client.batchTexts(rows.map((row) => row.operation)).catch((error: unknown) => {
     // The whole batch was refused for what one of its rows is: find out which.
-    if (error instanceof MeridianRequestError && error.retry === 'fix' && error.status !== 404) return error;
+    if (error instanceof MeridianRequestError && isOfARow(error)) return error;
     throw error;
   });
   if (results instanceof MeridianRequestError) return refused(client, rows, results);
@@ -72,6 +72,11 @@ async function refused(
   const left = await attemptRows(client, rows.slice(0, half));
   const right = await attemptRows(client, rows.slice(half));
   return { failed: [...left.failed, ...right.failed], again: [...left.again, ...right.again] };
+}
+
+/** What is not there, or no node, is not so for any of the rows. */
+function isOfARow({ retry, status, code }: MeridianRequestError): boolean {
+  return retry === 'fix' && status !== 404 && code !== 'NOT_MERIDIAN';
 }
 
 function isForTheMoment(error: unknown): boolean {
