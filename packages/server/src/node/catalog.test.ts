@@ -85,6 +85,17 @@ describe('the catalog', () => {
     expect(catalog.all().map(({ name }) => name)).toEqual(['default', 'shop']);
   });
 
+  it('forgets a namespace that was dropped, made again and dropped once more while this node was away', () => {
+    const { catalog, learn, dropped } = newCatalog();
+    learn('shop', {});
+    learn('shop', { generation: 2, isDropped: true });
+    expect([catalog.get('shop'), catalog.all().map(({ name }) => name), dropped]).toEqual([
+      undefined,
+      ['default'],
+      ['shop.1', 'shop.2'],
+    ]);
+  });
+
   it('goes back to no definition that a later one took the place of, however late it comes', () => {
     const { catalog, learnRow } = newCatalog();
     learnRow('shop', stateOf(5, { conflict: 'lww' }));

@@ -142,7 +142,8 @@ export class Catalog {
       this.#drop(namespaceIdFor(name, dropped));
     this.#generations.set(name, Math.max(generation, this.#generations.get(name) ?? 0));
     if (isDropped) {
-      if (former?.id === id) this.#byName.delete(name);
+      // Also where this node knew it of an earlier generation only: it may have been away while the next was made.
+      this.#byName.delete(name);
       this.#drop(id);
       return;
     }

@@ -21,7 +21,7 @@ import {
 import type { Catalog } from './catalog.ts';
 import { RECORD_BYTES_MAX, WRITE_BYTES_PENDING_MAX, WRITES_PENDING_MAX } from './limits.ts';
 import type { PlantedBugs } from './planted-bugs.ts';
-import { mergeRegister } from './registers/merge-register.ts';
+import { type KnownState, mergeRegister } from './registers/merge-register.ts';
 
 export interface LocalWrite {
   /** `null` deletes. */
@@ -58,6 +58,8 @@ export interface MergeResult {
   readonly aheadOfSelf: Sequence | undefined;
 }
 
+const asTheRowSays: KnownState = (_key, state) => state;
+
 /** This node's store in its role as holder of keys: what it reads, writes and merges, alone. */
 export class Replica {
   readonly #store: Store;
@@ -66,6 +68,7 @@ export class Replica {
   readonly #bugs: PlantedBugs;
   #isWritable = true;
   #onAheadOfSelf: (sequence: Sequence) => void = () => {};
+  #known = asTheRowSays;
   #pendingWrites = 0;
   #pendingBytes = 0;
 
@@ -79,6 +82,16 @@ export class Replica {
   /** A record names a write of this store that this store does not have: its disk is older than what it once sent. */
   listen(onAheadOfSelf: (sequence: Sequence) => void): void {
     this.#onAheadOfSelf = onAheadOfSelf;
+  }
+
+  /** From now on merges keep what is `known` to be chosen of registers, though their rows do not say so yet. */
+  keep(known: KnownState): void {
+    this.#known = known;
+  }
+
+  /** For `mergeRows`. */
+  get known(): KnownState {
+    return this.#known;
   }
 
   get storeId(): StoreId {
@@ -197,7 +210,9 @@ export class Replica {
   async merge(rows: readonly RowToMerge[]): Promise<MergeResult> {
     const held = rows.filter((row) => this.#catalog.isHeldHere(row.key));
     const keys = held.map((row) => row.key);
-    const merged = await this.#update(keys, (view) => mergeRows(view, held, this.#clock.wallMs(), this.#bugs));
+    const merged = await this.#update(keys, (view) =>
+      mergeRows(view, held, this.#clock.wallMs(), this.#bugs, false, this.#known),
+    );
     if (merged.aheadOfSelf !== undefined) this.#onAheadOfSelf(merged.aheadOfSelf);
     return merged;
   }
@@ -213,12 +228,14 @@ export function mergeRows(
   wallMs: number,
   bugs: PlantedBugs,
   isFill = false,
+  known = asTheRowSays,
 ) {
   const written = new Map<RecordKey, { record?: VersionedRecord; bytes: Uint8Array; isConflict: boolean }>();
   let aheadOfSelf: Sequence | undefined;
   rows.forEach((row, at) => {
     if (isRegisterBytes(row.bytes)) {
-      const bytes = mergeRegister(written.get(row.key)?.bytes ?? view.record(at), row.bytes, isFill, bugs);
+      const before = written.get(row.key)?.bytes ?? view.record(at);
+      const bytes = mergeRegister(row.key, before, row.bytes, isFill, bugs, known);
       if (bytes) written.set(row.key, { bytes, isConflict: false });
       return;
     }

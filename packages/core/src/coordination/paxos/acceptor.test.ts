@@ -126,6 +126,15 @@ describe('repair by another replica', () => {
     expect(after.committed).toBe(after.accepted);
   });
 
+  it('changes nothing where the same was accepted here', () => {
+    const mine = state(ballot(5), proposal(5), proposal(4));
+    expect(replay(mine, state(ballot(5), proposal(5)))).toMatchObject({ state: mine, changed: false });
+    expect(replay({ ...mine, isHearsay: true }, state(ballot(5), proposal(5)))).toMatchObject({
+      state: mine,
+      changed: true,
+    });
+  });
+
   it('never lowers anything', () => {
     const six = proposal(6);
     const mine = state(ballot(7), six, six);

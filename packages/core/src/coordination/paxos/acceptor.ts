@@ -91,7 +91,8 @@ export function commit(before: RegisterState | undefined, { ballot }: Commit): A
 export function replay(before: RegisterState | undefined, other: RegisterState): AcceptorStep<undefined> {
   const state = before ?? EMPTY_REGISTER;
   const { accepted } = other;
-  const isTaken = accepted !== undefined && compareBallots(accepted.ballot, state.promised) >= 0;
+  const isRepeat = sameBallot(accepted?.ballot, state.accepted?.ballot) && !state.isHearsay;
+  const isTaken = accepted !== undefined && !isRepeat && compareBallots(accepted.ballot, state.promised) >= 0;
   return isTaken ? combined(state, other, accepted, false) : combined(state, other, state.accepted, state.isHearsay);
 }
 

@@ -26,6 +26,7 @@ export interface AcceptorAlone {
   readonly disk: SimulatedDisk;
   readonly store: SimulatedStore;
   readonly acceptors: Acceptors;
+  readonly replica: Replica;
   readonly known: KnownStores;
   readonly peers: Peers;
   /** What its node says of itself; to be changed at will. */
@@ -57,6 +58,7 @@ export function onAcceptor(play: (acceptor: AcceptorAlone) => Promise<void>): Pr
       };
       const catalog = { isHeldHere: (key: RecordKey) => node.isHeld(key) } as unknown as NodeState['catalog'];
       const known = new KnownStores(on, peers);
+      const replica = new Replica(on, catalog, clock, NO_BUGS);
       const state = {
         catalog,
         clock,
@@ -64,7 +66,7 @@ export function onAcceptor(play: (acceptor: AcceptorAlone) => Promise<void>): Pr
         peers,
         bugs: NO_BUGS,
         log: SILENT,
-        replica: new Replica(on, catalog, clock, NO_BUGS),
+        replica,
         filling: { isFilled: () => node.isFilled },
         readyToWrite: () => node.gate,
       } as unknown as NodeState;
@@ -75,6 +77,7 @@ export function onAcceptor(play: (acceptor: AcceptorAlone) => Promise<void>): Pr
         disk: its,
         store: on,
         acceptors,
+        replica,
         known,
         peers,
         node,

@@ -15,27 +15,26 @@ import { notReady } from '../read-errors.ts';
 import { untilReady } from '../readiness.ts';
 import { asMeridianError } from '../replica.ts';
 import type { KnownStores } from './known-stores.ts';
+import type { KnownState } from './merge-register.ts';
 
 /** A question that an acceptor cannot answer without writing. */
 type Change = Prepare | Accept;
 
 const nothing = (): void => undefined;
 
-/** The state of a register with what is known of it beyond what its row says. */
-type Known = (key: RecordKey, state: RegisterState) => RegisterState;
-
 /** This store as an acceptor of registers: what it promises and accepts is on disk before it says so. */
 export class Acceptors {
   readonly #state: NodeState;
   readonly #stores: KnownStores;
-  readonly #known: Known;
+  readonly #known: KnownState;
   /** Only under a planted bug: promises that a restart forgets. */
   readonly #unkept = new Map<RecordKey, Ballot>();
 
-  constructor(state: NodeState, stores: KnownStores, known: Known) {
+  constructor(state: NodeState, stores: KnownStores, known: KnownState) {
     this.#state = state;
     this.#stores = stores;
     this.#known = known;
+    state.replica.keep(known);
   }
 
   async onCall(from: NodeName, [, keys, bytes]: RegisterCall, timeoutMs: number): Promise<RegisterResult> {

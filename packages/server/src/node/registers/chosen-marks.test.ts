@@ -1,11 +1,12 @@
 import { proposerIdFor } from '@meridian/core/coordination/paxos/ballot';
 import type { Accept } from '@meridian/core/coordination/paxos/messages';
 import type { RecordKey, StoreId } from '@meridian/core/ids';
-import { decodeRegister } from '@meridian/core/wire/register-codec';
+import { decodeRegister, encodeRegister } from '@meridian/core/wire/register-codec';
 import { describe, expect, it } from 'vitest';
 import type { Log } from '../../ports/log.ts';
 import { definitionKey } from '../catalog.ts';
 import { type AcceptorAlone, KEY, onAcceptor } from './acceptors.testing.ts';
+import type { Acceptors } from './acceptors.ts';
 import { ChosenMarks } from './chosen-marks.ts';
 import { writtenValue } from './registers.testing.ts';
 
@@ -84,6 +85,21 @@ describe('what is known to be chosen', () => {
       marks.stop();
     }));
 
+  it('stays known when a comparison brings what was proposed over it and nobody has chosen', () =>
+    onAcceptor(async (acceptor) => {
+      const { marks } = marksOf(acceptor);
+      await acceptor.answer(accept(3));
+      marks.add(KEY, ballot(3));
+      const proposed = { ballot: ballot(5), value: writtenValue(5) };
+      const theirs = { promised: ballot(5), accepted: proposed, committed: undefined, isHearsay: false };
+      const row = { key: KEY, bytes: encodeRegister(theirs) };
+      await acceptor.replica.merge([row]);
+      expect(acceptor.durable()).toMatchObject({ accepted: { ballot: ballot(5) }, committed: { ballot: ballot(3) } });
+      expect(marks.count).toBe(0);
+      expect((await acceptor.replica.merge([row])).changed).toEqual([]);
+      marks.stop();
+    }));
+
   it('stays known while news come of what was chosen since and has not arrived here', () =>
     onAcceptor(async (acceptor) => {
       const { marks } = marksOf(acceptor);
@@ -93,10 +109,10 @@ describe('what is known to be chosen', () => {
         const state = acceptor.durable();
         return state && marks.known(KEY, state).committed?.ballot;
       };
-      expect([marks.has(KEY, ballot(3)), marks.has(KEY, ballot(7)), shown()]).toEqual([true, true, ballot(3)]);
+      expect([marks.has(KEY, ballot(3)), shown()]).toEqual([true, ballot(3)]);
       // What was said last has passed the first by.
       await acceptor.answer(accept(7));
-      expect([marks.has(KEY, ballot(3)), shown()]).toEqual([false, ballot(7)]);
+      expect([marks.has(KEY, ballot(3)), marks.has(KEY, ballot(7)), shown()]).toEqual([false, true, ballot(7)]);
       marks.add(KEY, ballot(9));
       expect(shown()).toEqual(ballot(7));
       await acceptor.time.sleep(10_000);
@@ -113,6 +129,34 @@ describe('what is known to be chosen', () => {
       await acceptor.answer(accept(5));
       marks.add(KEY, ballot(7));
       expect([marks.has(KEY, ballot(3)), marks.has(KEY, ballot(5))]).toEqual([false, true]);
+      marks.stop();
+    }));
+
+  it('stays known once it was shown, though news of before had come late, and what was chosen since has not arrived', () =>
+    onAcceptor(async (acceptor) => {
+      const { marks } = marksOf(acceptor);
+      await acceptor.answer(accept(5));
+      marks.add(KEY, ballot(3));
+      marks.add(KEY, ballot(5));
+      expect(marks.has(KEY, ballot(5))).toBe(true);
+      for (const round of [7, 9]) marks.add(KEY, ballot(round));
+      expect(marks.has(KEY, ballot(5))).toBe(true);
+      await acceptor.time.sleep(10_000);
+      expect(acceptor.durable()?.committed?.ballot).toEqual(ballot(5));
+      marks.stop();
+    }));
+
+  it('stays known once it was listed, likewise', () =>
+    onAcceptor(async (acceptor) => {
+      const { marks } = marksOf(acceptor);
+      await acceptor.answer(accept(5));
+      marks.add(KEY, ballot(3));
+      marks.add(KEY, ballot(5));
+      const bytes = acceptor.disk.durableRecord(KEY) ?? new Uint8Array();
+      const listed = () => decodeRegister(marks.knownBytes(KEY, bytes)).committed?.ballot;
+      expect(listed()).toEqual(ballot(5));
+      marks.add(KEY, ballot(7));
+      expect(listed()).toEqual(ballot(5));
       marks.stop();
     }));
 
@@ -174,6 +218,26 @@ describe('what is known to be chosen', () => {
       expect(marks.count).toBeLessThanOrEqual(32_768);
       await acceptor.time.sleep(60_000);
       expect(marks.count).toBe(0);
+      marks.stop();
+    }));
+
+  it('is let go of, the oldest first, where the store takes nothing, which is asked no more often for it', () =>
+    onAcceptor(async ({ time, clock }) => {
+      let asked = 0;
+      const mark = () => {
+        asked += 1;
+        return Promise.reject(new Error('the database is away'));
+      };
+      const letGo: string[] = [];
+      const onMissed = (key: RecordKey) => letGo.push(key);
+      const marks = new ChosenMarks({ mark } as unknown as Acceptors, clock, silent, () => undefined, onMissed);
+      marks.start();
+      for (let at = 0; at < 70_000; at++) marks.add(`${KEY}-${at}` as RecordKey, ballot(1));
+      expect(marks.count).toBeLessThanOrEqual(65_536);
+      await time.sleep(2_000);
+      expect(asked).toBeLessThan(20);
+      // They are settled anew once that is possible.
+      expect([letGo.length, letGo[0]]).toEqual([70_000 - marks.count, `${KEY}-0`]);
       marks.stop();
     }));
 

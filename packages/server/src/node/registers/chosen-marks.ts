@@ -16,9 +16,11 @@ const KEPT_MS = 5_000;
 const LOOK_MS = 250;
 /** Beyond this the oldest are written down at once. */
 const KEYS_MAX = 32_768;
+/** Beyond this, where the store takes nothing, the oldest are let go of: to know less shows an older value, and harms nothing. */
+const KEYS_HELD_MAX = 2 * KEYS_MAX;
 const WRITTEN_AT_ONCE = 512;
 
-interface Mark {
+export interface Mark {
   readonly ballot: Ballot;
   /** Chosen before it, and perhaps what the row still holds: what was chosen since has yet to arrive here. */
   readonly earlier: Ballot | undefined;
@@ -38,6 +40,8 @@ export class ChosenMarks {
   /** By when they became known, in order. */
   readonly #marks = new Map<RecordKey, Mark>();
   #isWriting = false;
+  /** Until it is looked again, in a while. */
+  #hasFailed = false;
   #cancelTimer: CancelTimer = () => {};
   #isStopped = false;
 
@@ -58,6 +62,7 @@ export class ChosenMarks {
 
   start(): void {
     this.#cancelTimer = this.#clock.timer(LOOK_MS, () => {
+      this.#hasFailed = false;
       this.#writeDue();
       if (!this.#isStopped) this.start();
     });
@@ -85,12 +90,39 @@ export class ChosenMarks {
     // Nodes learn of namespaces from rows.
     if (namespaceIdOf(key) === CATALOG_NAMESPACE) this.#write(new Map([[key, ballot]]));
     else if (this.#marks.size > KEYS_MAX) this.#writeDue();
+    if (this.#marks.size > KEYS_HELD_MAX) this.#letGo();
   }
 
-  /** Whether this ballot is known here to be chosen. */
-  has(key: RecordKey, ballot: Ballot): boolean {
+  /** Of many at once, those known for the longest: whoever looks for the first of a map walks past all that were taken out. */
+  #letGo(): void {
+    let left = WRITTEN_AT_ONCE;
+    for (const [key, { ballot }] of this.#marks) {
+      this.#marks.delete(key);
+      this.#onMissed(key, ballot);
+      left -= 1;
+      if (left === 0) return;
+    }
+  }
+
+  /** What is known of it now. */
+  of(key: RecordKey): Mark | undefined {
+    return this.#marks.get(key);
+  }
+
+  /**
+   * Whether this ballot, which the key's row has accepted, is known here to be chosen. `before`: what was known when the row
+   * was asked for. That the mark is gone says that another row has come since, which tells what the mark told; the row that
+   * was read does not.
+   */
+  has(key: RecordKey, ballot: Ballot, before?: Mark): boolean {
     const mark = this.#marks.get(key);
-    return mark !== undefined && (sameBallot(mark.ballot, ballot) || sameBallot(mark.earlier, ballot));
+    if (mark) this.#onHeld(key, mark, ballot);
+    return isMarked(mark, ballot) || isMarked(before, ballot);
+  }
+
+  /** The row holds this. Where that is what was chosen last, what it has gone past must not keep its place in the mark. */
+  #onHeld(key: RecordKey, { ballot, earlier, knownAtMs }: Mark, held: Ballot | undefined): void {
+    if (earlier && sameBallot(ballot, held)) this.#marks.set(key, { ballot, earlier: undefined, knownAtMs });
   }
 
   /** The state of a register with what is known of it: its row may not say so yet. */
@@ -98,6 +130,7 @@ export class ChosenMarks {
     const mark = this.#marks.get(key);
     if (!mark) return state;
     const { ballot, earlier } = mark;
+    this.#onHeld(key, mark, state.accepted?.ballot);
     const isEarlier = earlier !== undefined && sameBallot(state.accepted?.ballot, earlier);
     return commit(state, { kind: 'commit', ballot: isEarlier ? earlier : ballot }).state;
   }
@@ -126,7 +159,7 @@ export class ChosenMarks {
   }
 
   #writeDue(): void {
-    if (this.#isWriting || this.#isStopped) return;
+    if (this.#isWriting || this.#hasFailed || this.#isStopped) return;
     const dueMs = this.#clock.monotonicMs() - KEPT_MS;
     const taken = new Map<RecordKey, Ballot>();
     for (const [key, { ballot, knownAtMs }] of this.#marks) {
@@ -148,6 +181,7 @@ export class ChosenMarks {
           for (const key of missed) this.#onMissed(key, taken.get(key) as Ballot);
         },
         (error: unknown) => {
+          this.#hasFailed = true;
           this.#log.debug({ reason: (error as Error).message }, 'marking what is chosen failed');
           for (const [key, ballot] of taken) if (this.#isLatest(key, ballot)) this.#postpone(key);
         },
@@ -167,4 +201,8 @@ export class ChosenMarks {
     this.#marks.delete(key);
     this.#marks.set(key, { ...mark, knownAtMs: this.#clock.monotonicMs() });
   }
+}
+
+function isMarked(mark: Mark | undefined, ballot: Ballot): boolean {
+  return mark !== undefined && (sameBallot(mark.ballot, ballot) || sameBallot(mark.earlier, ballot));
 }

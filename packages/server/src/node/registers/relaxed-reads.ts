@@ -7,8 +7,9 @@ import { NO_TOKEN, type Reads } from '../reads.ts';
 import type { RequestOptions } from '../service.ts';
 import { stalenessMs } from '../staleness.ts';
 import { storeWithin } from '../store-deadline.ts';
-import type { ChosenMarks } from './chosen-marks.ts';
+import type { ChosenMarks, Mark } from './chosen-marks.ts';
 import type { Settling } from './settling.ts';
+import { ShownValues } from './shown-values.ts';
 
 export interface RelaxedAnswer {
   readonly value: RegisterValue | null;
@@ -22,6 +23,7 @@ export class RelaxedReads {
   readonly #reads: Reads;
   readonly #marks: ChosenMarks;
   readonly #settling: Settling;
+  readonly #shown = new ShownValues();
 
   constructor(state: NodeState, reads: Reads, marks: ChosenMarks, settling: Settling) {
     this.#state = state;
@@ -42,17 +44,21 @@ export class RelaxedReads {
     }
     metrics.readsLocal += 1;
     const served = { ...self.whoAmI(), asked: 1, answered: 1, hops: [], rounds: 0 };
-    const value = this.#known(key, await storeWithin(this.#state, options.timeoutMs, replica.readBytes(key)));
+    const before = this.#marks.of(key);
+    const value = this.#known(key, await storeWithin(this.#state, options.timeoutMs, replica.readBytes(key)), before);
     return { value, served, stalenessMs: stalenessMs(this.#state, namespaceIdOf(key)) };
   }
 
-  #known(key: RecordKey, bytes: Uint8Array | undefined): RegisterValue | null {
+  #known(key: RecordKey, bytes: Uint8Array | undefined, before: Mark | undefined): RegisterValue | null {
     if (!bytes) return null;
     const { accepted, committed } = decodeRegister(bytes);
     if (accepted && accepted !== committed) {
-      if (this.#marks.has(key, accepted.ballot) || this.#state.bugs.has('relaxed-read-of-accepted'))
+      if (this.#marks.has(key, accepted.ballot, before) || this.#state.bugs.has('relaxed-read-of-accepted')) {
+        this.#shown.put(key, accepted);
         return accepted.value;
+      }
       this.#settling.note(key, accepted.ballot);
+      return this.#shown.latest(key, committed)?.value ?? null;
     }
     return committed?.value ?? null;
   }
