@@ -36,11 +36,11 @@ export const PLANTED: Readonly<Record<string, Planted>> = {
   'unbounded-window': inNode('unbounded-window', 60, 'what waits for a slow follower is bounded'),
   'expired-stays-visible': inNode('expired-stays-visible', 20, 'an expired value is hidden at once'),
   'call-carried-out-twice': inNode('call-carried-out-twice', 100, 'a message that comes twice writes once', 6),
-  'skip-write-back': inNode('skip-write-back', 100, 'a strong read is written back unless all agree', 19),
+  'skip-write-back': inNode('skip-write-back', 400, 'a strong read is written back unless all agree', 103),
   'answer-before-sync': inNode('answer-before-sync', 20, 'promises and acceptances are on disk before they are told'),
   'promise-forgotten-at-restart': inNode('promise-forgotten-at-restart', 20, 'a promise is on disk before it is told'),
   'ballot-check-skipped': inNode('ballot-check-skipped', 20, 'nothing is accepted below what was promised'),
-  'ballot-kept-after-doubt': inNode('ballot-kept-after-doubt', 60, 'a cached ballot is dropped before it is used', 5),
+  'ballot-kept-after-doubt': inNode('ballot-kept-after-doubt', 60, 'a cached ballot is dropped before it is used', 19),
   'ballot-reused': inNode('ballot-reused', 60, 'ballots of a restarted proposer are fresh'),
   'store-counted-twice': inNode('store-counted-twice', 20, 'a quorum is of distinct stores'),
   'unchosen-returned': inNode('unchosen-returned', 20, 'a read returns what a majority has accepted'),
@@ -55,6 +55,7 @@ export const PLANTED: Readonly<Record<string, Planted>> = {
     'doubt-told-as-failure',
     60,
     'a refusal is told only where nothing can have happened',
+    17,
   ),
   // Seeds in which disks are lost, most of all: every seventh.
   'recovered-by-ballot-check': inNode(
@@ -66,7 +67,7 @@ export const PLANTED: Readonly<Record<string, Planted>> = {
   ),
   // Seeds in which nodes share a store: every fourth.
   'turns-overlap': inDatabase({ turnsOverlap: true }, 20, 'a store is changed by one transaction at a time', 2),
-  'answers-before-filled': inNode('answers-before-filled', 200, 'a store that is being filled answers no quorum', 28),
+  'answers-before-filled': inNode('answers-before-filled', 200, 'a store that is being filled answers no quorum', 47),
 };
 
 function inStore(store: Bugs['store'], seedsMax: number, rule: string, knownSeed = 1, step = 1): Planted {

@@ -193,6 +193,38 @@ describe('a wiped store of five, three of which hold a namespace', () => {
     }));
 });
 
+describe('two wiped stores of five', () => {
+  it.each([false, true])(
+    'take in once more what the other had, once that is filled; restarted meanwhile: %s',
+    (isRestarted) =>
+      onCluster(FIVE_STORES, async (cluster) => {
+        const untouched = ['sa-1', 'af-1'];
+        for (const one of ['us-1', 'eu-1', 'ap-1']) for (const other of untouched) cluster.split(one, other);
+        await cluster.put('us-1', 'deed', 'signed', { level: 'quorum' });
+        await cluster.time.sleep(500);
+        // Of all that have it only ap-1 is left, which us-1 does not reach.
+        cluster.wipe('us-1');
+        cluster.wipe('eu-1');
+        cluster.heal();
+        for (const other of ['us-1', 'eu-1', ...untouched]) cluster.split('ap-1', other);
+        await cluster.start('us-1');
+        await cluster.start('eu-1');
+        await cluster.settle();
+        expect([isFilled(cluster, 'us-1'), isFilled(cluster, 'eu-1')]).toEqual([false, false]);
+        if (isRestarted) {
+          cluster.crash('us-1');
+          await cluster.start('us-1');
+          await cluster.settle();
+        }
+        cluster.passes = (from, to) => ![from, to].includes('ap-1') || [from, to].includes('eu-1');
+        cluster.heal();
+        while (!isFilled(cluster, 'us-1')) await cluster.time.sleep(5);
+        expect(isFilled(cluster, 'eu-1')).toBe(true);
+        expect(await cluster.get('us-1', 'deed')).toEqual(['signed']);
+      }),
+  );
+});
+
 describe('a wiped store of five, four of which hold a namespace', () => {
   it('does not take over what the one that holds none of it claims of a store that is away', () =>
     onCluster(FIVE_STORES, async (cluster) => {

@@ -6,6 +6,7 @@ import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
 import type { Store } from '../ports/store.ts';
 import type { Peers } from './peers.ts';
+import { wasTakenInUnfilled } from './unfilled-sources.ts';
 
 const FILLED_NOTE = 'filled-under-layout';
 /** In place of a layout: positions are about to be forgotten. A store that finds it at its start goes on there. */
@@ -118,16 +119,19 @@ export class Filling {
       .allStores()
       .filter(({ name }) => name !== own && this.#peers.ofStore(name) !== undefined);
     let filledFrom = 0;
-    /** From those that are being filled themselves. */
+    /** From those that were being filled themselves. */
     let unfilledFrom = 0;
     // One that was filled before, under another layout or another id, had data to lose.
     let isNewCluster = note === undefined;
     for (const { name } of others) {
       const peer = this.#peers.ofStore(name);
-      if (peer?.storeId !== undefined && this.#store.positions.get(peer.storeId)?.isFilled) {
-        if (peer.isFilled) filledFrom += 1;
-        else unfilledFrom += 1;
-      } else if (this.#peers.isStoreLive(name)) return;
+      const isLive = this.#peers.isStoreLive(name);
+      const id = peer?.storeId;
+      const isTakenIn = id !== undefined && this.#store.positions.get(id)?.isFilled;
+      if (isTakenIn && peer?.isFilled && !wasTakenInUnfilled(this.#store, id)) filledFrom += 1;
+      // One that was filled since is taken in once more.
+      else if (isTakenIn && !(isLive && peer?.isFilled)) unfilledFrom += 1;
+      else if (isLive) return;
       if (peer?.storeId !== undefined && peer.isFilled) isNewCluster = false;
     }
     // What one lacks that is being filled may be with another that is missing.

@@ -16,6 +16,7 @@ import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
 import type { Store, UpdateDecision, UpdateView } from '../ports/store.ts';
 import type { Transport } from '../ports/transport.ts';
+import { inBackground } from './background.ts';
 import type { Calls } from './calls.ts';
 import { type Catalog, definitionKey, namespaceNameOf } from './catalog.ts';
 import { inheritedClaims } from './inherited-claims.ts';
@@ -24,6 +25,7 @@ import type { Links } from './links.ts';
 import type { Peer, Peers } from './peers.ts';
 import type { PlantedBugs } from './planted-bugs.ts';
 import { mergeRows, type Replica, type RowToMerge } from './replica.ts';
+import { noteSource, takeInAnew, wasTakenInUnfilled } from './unfilled-sources.ts';
 
 /** One origin that this store follows. */
 interface Origin {
@@ -87,6 +89,7 @@ export class Following {
   readonly #isFilled: () => boolean;
   readonly #links: Links;
   readonly #origins = new Map<NodeName, Origin>();
+  readonly #beingForgotten = new Set<StoreId>();
   #wasFilled = false;
   #lastStream: number;
   #isStopped = false;
@@ -221,7 +224,47 @@ export class Following {
     const from = isFill && this.#isFilled() ? filledTo(origin) : cursor;
     origin.walkedTo = from;
     origin.isFill = isFill;
-    this.#transport.send(origin.node, [FOLLOW, origin.storeId, this.#store.id, from, applied, isFill, origin.stream]);
+    const { node, storeId, stream } = origin;
+    const send = () =>
+      void this.#transport.send(node, [FOLLOW, storeId, this.#store.id, from, applied, isFill, stream]);
+    const isSourceFilled = this.#peers.get(node)?.isFilled ?? false;
+    const noted = isFill && !this.#isFilled() ? noteSource(this.#store, storeId, isSourceFilled) : undefined;
+    if (!noted) send();
+    else this.#sendAfter(noted, origin, send);
+  }
+
+  /** Where the disk refuses, `onTick` asks again. */
+  #sendAfter(noted: Promise<void>, origin: Origin, send: () => void): void {
+    const { node, stream } = origin;
+    const isCurrent = () => !this.#isStopped && this.#origins.get(node) === origin && origin.stream === stream;
+    inBackground(
+      this.#log,
+      'noting what is taken in',
+      noted.then(() => {
+        if (isCurrent()) send();
+      }),
+    );
+  }
+
+  /** What a fill took in of a store that was being filled itself may lack what that has taken in since. */
+  #takeInAnew(origin: Origin, peer: Peer): void {
+    if (this.#isFilled() || this.#beingForgotten.has(origin.storeId)) return;
+    if (!peer.isFilled) {
+      // Filled when it was asked, it may have found since that it lacks something.
+      const noted = noteSource(this.#store, origin.storeId, false);
+      if (noted) inBackground(this.#log, 'filling', noted);
+      return;
+    }
+    if (!wasTakenInUnfilled(this.#store, origin.storeId)) return;
+    this.#beingForgotten.add(origin.storeId);
+    const forgotten = takeInAnew(this.#store, origin.storeId)
+      .then(() => {
+        if (this.#isStopped || this.#origins.get(origin.node) !== origin) return;
+        this.#origins.delete(origin.node);
+        this.#follow(peer);
+      })
+      .finally(() => this.#beingForgotten.delete(origin.storeId));
+    inBackground(this.#log, 'filling', forgotten);
   }
 
   /**
@@ -242,6 +285,7 @@ export class Following {
     for (const origin of this.#origins.values()) {
       const peer = this.#peers.get(origin.node);
       if (!peer?.isUp || peer.storeId !== origin.storeId || origin.isMerging) continue;
+      this.#takeInAnew(origin, peer);
       const position = this.#store.positions.get(origin.storeId) ?? START_POSITION;
       const isBehind = position.applied < peer.sequence || (!position.isFilled && !this.#isFilled());
       if (isBehind && this.#clock.monotonicMs() - origin.movedAtMs > STREAM_STALL_MS) this.#ask(origin);
@@ -339,7 +383,14 @@ export class Following {
     if (position === before)
       return { writes: [], result: { position: undefined, walkedTo, rows: 0, aheadOfSelf: undefined } };
     const shifted: UpdateView = { ...viewOf(view), record: (index) => view.record(at[index] as number) };
-    const { writes, result } = mergeRows(shifted, joined, this.#clock.wallMs(), this.#bugs, isFill);
+    const { writes, result } = mergeRows(
+      shifted,
+      joined,
+      this.#clock.wallMs(),
+      this.#bugs,
+      isFill,
+      this.#replica.known,
+    );
     return {
       writes,
       ...(isSamePosition(position, before) ? {} : { positions: this.#positionsAfter(origin, walk, before, position) }),

@@ -74,6 +74,49 @@ describe('a store that was restored from an older disk', () => {
       for (const node of ['us-1', 'eu-1', 'ap-1']) expect(await cluster.get(node, 'young')).toEqual(['one']);
     }));
 
+  it('gets back what one peer alone has of it, though it stops before it knows', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      await restoreDiskThatOnlyEuIsAheadOf(cluster);
+      await cluster.start('us-1');
+      const former = cluster.storeId('us-1');
+      // It has as many rows of others' by now as it has lost writes.
+      while (cluster.node('us-1').figures().sequence <= 3) await cluster.time.sleep(10);
+      expect(cluster.storeId('us-1')).toBe(former);
+      cluster.crash('us-1');
+      await cluster.start('us-1');
+      // Not at once, but before it would go on without the one that is away.
+      await cluster.time.sleep(800);
+      cluster.heal();
+      await cluster.time.sleep(30_000);
+      for (const node of ['us-1', 'eu-1', 'ap-1']) expect(await cluster.get(node, 'young')).toEqual(['one']);
+    }));
+
+  it('keeps its id where a peer is away for less than it waits, or is met late with all others', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      const former = cluster.storeId('us-1');
+      cluster.crash('us-1');
+      cluster.split('us-1', 'eu-1');
+      cluster.split('us-1', 'ap-1');
+      await cluster.start('us-1');
+      await cluster.settle();
+      cluster.heal();
+      await cluster.settle();
+      await cluster.put('us-1', 'key', 'value');
+      expect(cluster.storeId('us-1')).toBe(former);
+    }));
+
+  it('takes one new id, not two, where a peer tells it that it is behind and another is away', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      const former = cluster.storeId('us-1');
+      await restoreOlderDisk(cluster, 'us-1');
+      cluster.split('us-1', 'ap-1');
+      await cluster.start('us-1');
+      while (cluster.storeId('us-1') === former) await cluster.time.sleep(10);
+      const renewed = cluster.storeId('us-1');
+      await cluster.settle();
+      expect(cluster.storeId('us-1')).toBe(renewed);
+    }));
+
   it('takes a new id without having been told to where it could ask nobody', () =>
     onCluster(THREE_REGIONS, async (cluster) => {
       const former = cluster.storeId('us-1');
@@ -118,10 +161,10 @@ describe('a store that was restored from an older disk', () => {
     onCluster(THREE_REGIONS, async (cluster) => {
       const former = cluster.storeId('us-1');
       await restoreDiskThatOnlyEuIsAheadOf(cluster);
-      await cluster.start('us-1');
-      await cluster.settle();
       const disk = cluster.disk('us-1');
       disk.isFull = true;
+      await cluster.start('us-1');
+      await cluster.settle();
       cluster.heal();
       await cluster.settle();
       expect(cluster.storeId('us-1')).toBe(former);

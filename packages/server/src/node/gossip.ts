@@ -4,7 +4,9 @@ import { GREETING, type Greeting, PING, type Ping, PONG } from '@meridian/core/w
 import { vectorEntries } from '@meridian/core/wire/vector-entries';
 import type { CancelTimer } from '../ports/clock.ts';
 import type { Transport } from '../ports/transport.ts';
+import { inBackground } from './background.ts';
 import type { Following } from './following.ts';
+import { forgetHeldAtStart, heldAtStart, keepHeldAtStart } from './held-at-start.ts';
 import { FIRST_GREETING_MS } from './limits.ts';
 import type { NodeState } from './node-state.ts';
 import type { Peer } from './peers.ts';
@@ -53,7 +55,7 @@ export class Gossip {
     this.#gate = gate;
     this.#onStoreReplaced = onStoreReplaced;
     this.#startedAtMs = state.clock.monotonicMs();
-    this.#surelyHeldTo = state.store.shared ? undefined : state.store.sequence;
+    this.#surelyHeldTo = state.store.shared ? undefined : heldAtStart(state.store);
   }
 
   /**
@@ -65,10 +67,19 @@ export class Gossip {
     this.#hasShipped = store.isNew || peers.count === 0;
     if (this.#hasShipped) return;
     this.#gate.hold();
+    this.#noteHeld();
     this.#cancelTimer = clock.timer(FIRST_GREETING_MS, () => {
       if (peers.isAnyGreeted) this.#openGate();
       else this.#gate.holdUntilWanted(() => this.#renewUnasked());
     });
+  }
+
+  /** Tried again with each ping, should the disk refuse it. */
+  #noteHeld(): void {
+    const { store, log } = this.#state;
+    if (this.#hasShipped) inBackground(log, 'noting how old the disk is', forgetHeldAtStart(store));
+    else if (this.#surelyHeldTo !== undefined)
+      inBackground(log, 'noting how old the disk is', keepHeldAtStart(store, this.#surelyHeldTo));
   }
 
   /** Whether this node has met all others, or has waited for them long enough to say that it will do without. */
@@ -92,8 +103,10 @@ export class Gossip {
 
   #openGate(): void {
     if (this.#isRenewing || this.#mustRenew || !this.#gate.isHeld) return;
-    this.#gate.open();
     this.#hasShipped = true;
+    // Before those who wait for the gate write anything.
+    this.#noteHeld();
+    this.#gate.open();
     for (const peer of this.#state.peers.siblings()) if (peer.isUp) this.#greet(peer);
   }
 
@@ -152,6 +165,7 @@ export class Gossip {
   pingAll(): void {
     const { peers, store, filling, coverage } = this.#state;
     this.#pingCount += 1;
+    this.#noteHeld();
     for (const peer of peers.all()) {
       if (!peer.isUp || !this.#mayTell(peer)) continue;
       this.#notePing(peer.node);
@@ -247,7 +261,7 @@ export class Gossip {
       { store: store.id, sequence: store.sequence },
       'no peer could be asked how far this store had come: it takes a new id',
     );
-    this.#openAfter(this.#renewId(), () => this.#renewUnasked());
+    this.#openAfter(this.#renewId(this.#surelyHeldTo), () => this.#renewUnasked());
   }
 
   /** `heldTo`: how far all writes under the former id are here, where that is not as far as it had come. */

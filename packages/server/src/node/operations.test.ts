@@ -1,6 +1,6 @@
 import { type NodeName, recordKey } from '@meridian/core/ids';
 import { partitionOf } from '@meridian/core/placement/partition';
-import { CHANGES, REQUEST, STATUS } from '@meridian/core/wire/messages';
+import { CHANGES, FOLLOW, REQUEST, STATUS } from '@meridian/core/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { xxh3Hashes } from '../adapters/system/xxh3-hashes.ts';
 import { namespaceIdFor } from './catalog.ts';
@@ -47,6 +47,23 @@ describe('health', () => {
       cluster.heal();
       await cluster.settle();
       expect((await cluster.node('us-1').health()).status).toBe('ok');
+    }));
+
+  it('knows how far behind a peer is whose question to be shipped to was lost', () =>
+    onCluster(THREE_REGIONS, async (cluster) => {
+      cluster.crash('eu-1');
+      await cluster.put('us-1', 'key', 'value');
+      cluster.crash('us-1');
+      cluster.passes = (from, to, message) => !(from === 'eu-1' && to === 'us-1' && message[0] === FOLLOW);
+      await cluster.start('us-1');
+      await cluster.start('eu-1');
+      const lagOfEu = async () =>
+        (await cluster.node('us-1').health()).peers.find(({ node }) => node === 'eu-1')?.lagMs;
+      await cluster.settle();
+      expect(await lagOfEu()).toBeGreaterThan(1_000);
+      cluster.passes = () => true;
+      await cluster.settle();
+      expect(await lagOfEu()).toBe(0);
     }));
 
   it('is degraded while the disk is full, and well again with the first write that finds room', () =>

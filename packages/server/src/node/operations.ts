@@ -49,15 +49,17 @@ export class Operations {
     }));
   }
 
-  /** Of nodes that share a store one ships and one follows; the others know from what that store says of itself. */
+  /**
+   * Of nodes that share a store one ships and one follows; the others know from what that store says of itself. So does the
+   * one that ships, while the question to be shipped to is lost.
+   */
   #lagMs(peer: Peer): number | null {
     const { store, peers } = this.#state;
     if (peers.isSibling(peer)) return 0;
     const lagMs = this.#shipper.lagMs(peer.node);
     if (lagMs !== undefined) return Math.round(lagMs);
-    const nodes = peers.nodesOf(peer.storeName);
-    if ((!store.shared && nodes.length === 1) || peer.storeId === undefined) return null;
-    const claim = Math.max(...nodes.map(({ applied }) => sequenceIn(applied, store.id)));
+    if (peer.storeId === undefined) return null;
+    const claim = Math.max(...peers.nodesOf(peer.storeName).map(({ applied }) => sequenceIn(applied, store.id)));
     return Math.round(this.#shipper.lagOfClaimMs(claim as Sequence));
   }
 

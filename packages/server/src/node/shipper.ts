@@ -24,6 +24,7 @@ import type { Commit, Store, StoredRow } from '../ports/store.ts';
 import type { Transport } from '../ports/transport.ts';
 import type { Catalog } from './catalog.ts';
 import { CommitTimes } from './commit-times.ts';
+import { heldAtStart } from './held-at-start.ts';
 import type { StreamLimits } from './limits.ts';
 import type { PlantedBugs } from './planted-bugs.ts';
 
@@ -103,7 +104,7 @@ export class Shipper {
     this.#log = log;
     this.#limits = limits;
     this.#bugs = bugs;
-    this.#startSequence = store.sequence;
+    this.#startSequence = store.shared ? store.sequence : heldAtStart(store);
     this.#onAheadOfSelf = onAheadOfSelf;
     this.#learn = learn;
     this.#times = new CommitTimes(store.sequence, clock.monotonicMs());
