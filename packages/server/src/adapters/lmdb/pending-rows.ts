@@ -61,8 +61,7 @@ export class PendingRows {
 
   take({ rows, removed, after }: Pick<FlushChanges, 'rows' | 'removed' | 'after'>): void {
     for (const { key, sequence, record, replaces } of rows) {
-      this.#put({ key, sequence, record, replaces });
-      this.#inOrder.push(this.#byKey.get(key) as PendingRow);
+      this.#inOrder.push(this.#put({ key, sequence, record, replaces }));
       this.#recordBytes += record.length;
     }
     for (const { key, replaces } of removed) this.#put({ key, sequence: replaces, record: undefined, replaces });
@@ -70,15 +69,17 @@ export class PendingRows {
     this.#after = after;
   }
 
-  #put(row: PendingRow): void {
+  /** Gives the row as it stands now. */
+  #put(row: PendingRow): PendingRow {
     const before = this.#byKey.get(row.key);
-    const replaces = before ? before.replaces : row.replaces;
+    const put = before ? { ...row, replaces: before.replaces } : row;
     const existed = before ? before.record !== undefined : row.replaces > 0;
     this.#added += (row.record ? 1 : 0) - (existed ? 1 : 0);
-    this.#byKey.set(row.key, before ? { ...row, replaces } : row);
-    if (before) return;
+    this.#byKey.set(row.key, put);
+    if (before) return put;
     this.#keys.add(row.key);
     this.#filter.add(row.key);
+    return put;
   }
 
   /** Each key once, ordered by the bytes of the keys. None is taken in while they are walked. */
