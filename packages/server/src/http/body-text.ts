@@ -2,6 +2,8 @@
 const COPIED_BYTES_MAX = 16 * 1024;
 
 const BEYOND_ASCII = /[\u0080-\uffff]/;
+/** What stands in a JSON string as it is. */
+const PLAIN = /^[ !#-[\]-~]*$/;
 
 /**
  * Collects an answer's body. Small parts join one *binary text*, a string with a character per byte, which Node writes
@@ -23,8 +25,7 @@ export class BodyText {
 
   /** Any text as a JSON string. */
   json(text: string): void {
-    const quoted = JSON.stringify(text);
-    this.#text += BEYOND_ASCII.test(quoted) ? Buffer.from(quoted, 'utf8').toString('latin1') : quoted;
+    this.#text += PLAIN.test(text) ? `"${text}"` : binaryText(JSON.stringify(text));
   }
 
   bytes(bytes: Uint8Array): void {
@@ -60,6 +61,11 @@ export class BodyText {
     this.#bytes += this.#text.length;
     this.#text = '';
   }
+}
+
+/** `JSON.stringify` of a text, most of which need it not. */
+export function jsonText(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
 }
 
 /** UTF-8 bytes of a text, as binary text. */

@@ -8,7 +8,7 @@ import type {
   SeenValue,
   WriteAnswer,
 } from '../node/service.ts';
-import { BodyText } from './body-text.ts';
+import { BodyText, jsonText } from './body-text.ts';
 import type { HeaderLines } from './header-lines.ts';
 import { checkJson, JsonError } from './json-scanner.ts';
 import { BYTES_MEDIA, isStoredJson, JSON_MEDIA } from './media.ts';
@@ -193,7 +193,7 @@ export function receiptText(receipt: object): string {
 }
 
 function regionText(region: string | null): string {
-  return region === null ? 'null' : JSON.stringify(region);
+  return region === null ? 'null' : jsonText(region);
 }
 
 function instantText(timeMs: number | null): string {

@@ -19,11 +19,12 @@ type Handler = (request: FastifyRequest, reply: FastifyReply) => void;
  */
 export function handled(site: Site, call: Call): Handler {
   return (request, reply) => {
-    const startedMs = performance.now();
     const fail = (thrown: unknown): void => sendFailure(site, reply.raw, request.id, thrown);
     try {
       const running = call(request, reply);
-      if (running) void running.catch(fail).then(() => logIfSlow(site, request, reply, performance.now() - startedMs));
+      if (!running) return;
+      const startedMs = performance.now();
+      void running.catch(fail).then(() => logIfSlow(site, request, reply, performance.now() - startedMs));
     } catch (thrown) {
       fail(thrown);
     }

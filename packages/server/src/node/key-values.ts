@@ -109,10 +109,16 @@ export class KeyValues {
   /** What readers see of a record, winner first. */
   valuesOf(record: VersionedRecord | undefined, namespace: Namespace): readonly SeenValue[] {
     if (!record) return [];
-    const wallMs = this.#state.clock.wallMs() - (this.#state.bugs.has('expired-stays-visible') ? 60_000 : 0);
+    const wallMs = this.#wallMsFor(record);
     if (namespace.conflict === 'siblings') return liveSiblings(record, wallMs).map(this.seenValue);
     const winner = lastWriterSibling(record, wallMs);
     return winner ? [this.seenValue(winner)] : [];
+  }
+
+  /** Of a record that cannot expire it does not matter. */
+  #wallMsFor({ siblings }: VersionedRecord): number {
+    if (siblings.every(({ expiresAtMs }) => expiresAtMs === null)) return 0;
+    return this.#state.clock.wallMs() - (this.#state.bugs.has('expired-stays-visible') ? 60_000 : 0);
   }
 
   seenValue = (sibling: Sibling): SeenValue => ({

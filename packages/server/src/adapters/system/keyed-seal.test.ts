@@ -20,13 +20,23 @@ describe('the seal', () => {
     );
   });
 
-  it('is the hash its comment says it is', () => {
+  it('is the hash its comment says it is, of texts of any length and alphabet, one after another', () => {
     const key = Buffer.from(deriveKey('k', 'seal'));
-    const payload = Buffer.from('payload').toString('base64url');
-    const mac = createHash('sha256')
-      .update(`${key.toString('base64url')}4:ctx!${payload}`)
-      .digest('base64url');
-    expect(keyedSeal(key).seal('ctx!', Buffer.from('payload'))).toBe(payload + mac.slice(0, 22));
+    const own = keyedSeal(key);
+    const anyPurpose = fc.oneof(
+      purposes,
+      fc.string({ unit: 'grapheme', maxLength: 20 }),
+      fc.string({ maxLength: 600 }),
+    );
+    fc.assert(
+      fc.property(anyPurpose, fc.uint8Array({ maxLength: 500 }), (purpose, bytes) => {
+        const payload = Buffer.from(bytes).toString('base64url');
+        const mac = createHash('sha256')
+          .update(`${key.toString('base64url')}${purpose.length}:${purpose}${payload}`)
+          .digest('base64url');
+        expect(own.seal(purpose, bytes)).toBe(payload + mac.slice(0, 22));
+      }),
+    );
   });
 
   it('takes no short key', () => {
