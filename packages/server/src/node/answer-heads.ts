@@ -14,6 +14,7 @@ export interface Served {
   readonly asked: number;
   readonly answered: number;
   readonly hops: readonly Hop[];
+  /** Rounds of questions to other replicas, one after another. */
   readonly rounds: number;
 }
 

@@ -47,7 +47,7 @@ export class KeyValues {
     this.#heads = new AnswerHeads(tokens, state.clock);
   }
 
-  /** At once where nothing has to be waited for: a read of a value in memory costs a tenth less without promises. */
+  /** At once where nothing has to be waited for: a small read is short enough for its promises to count. */
   get(namespaceName: string, plainKey: string, options: RequestOptions): ReadAnswer | Promise<ReadAnswer> {
     const startedAtMs = this.#state.clock.monotonicMs();
     try {

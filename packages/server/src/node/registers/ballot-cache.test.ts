@@ -84,7 +84,7 @@ describe('the cache of ballots that were promised ahead', () => {
 
   it('lets go of what was used longest ago whatever is put and taken between: as a list would that is gone through', () => {
     const large = entryOf(1, 7 * MIB);
-    const steps = fc.array(fc.tuple(fc.boolean(), fc.nat({ max: 7 })), { maxLength: 40 });
+    const steps = fc.array(fc.tuple(fc.boolean(), fc.nat({ max: 7 })), { minLength: 20, maxLength: 60, size: 'max' });
     fc.assert(
       fc.property(steps, (drawn) => {
         const cache = new BallotCache();
